@@ -1,0 +1,31 @@
+"""flask_atomic: the JSON:API Atomic Operations extension for Flask, with data layers as plugins."""
+
+from .context import current_operation
+from .errors import (
+    ConfigurationError,
+    Conflict,
+    NotFound,
+    OperationFailed,
+    Refused,
+    RequestFailed,
+    Transient,
+    Unprocessable,
+)
+from .extension import Atomic
+from .hookspecs import hookimpl
+from .layers.memory import MemoryLayer
+
+__all__ = [
+    "Atomic",
+    "ConfigurationError",
+    "Conflict",
+    "MemoryLayer",
+    "NotFound",
+    "OperationFailed",
+    "Refused",
+    "RequestFailed",
+    "Transient",
+    "Unprocessable",
+    "current_operation",
+    "hookimpl",
+]

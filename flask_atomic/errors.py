@@ -1,0 +1,195 @@
+"""What can go wrong, and how it is told.
+
+This module turns problems into JSON:API error objects. It knows neither Flask nor any other module of the package, and
+it never decides *whether* something is wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from enum import Enum
+from typing import Any, NamedTuple
+
+__all__ = [
+    "Code",
+    "ConfigurationError",
+    "Conflict",
+    "ErrorObject",
+    "NotFound",
+    "OperationFailed",
+    "Refused",
+    "RequestFailed",
+    "Token",
+    "Transient",
+    "Unprocessable",
+    "overall_status",
+    "pointer",
+]
+
+Token = str | int
+"""One reference token of a JSON pointer: a member's name or the index of an element."""
+
+
+class Code(Enum):
+    """The kinds of problem: a stable `code`, the HTTP status it goes with, and the `title` that all occurrences share.
+
+    The table is part of the public interface: clients may rely on the codes (JSON:API 1.1, "Error Objects").
+    """
+
+    INVALID_JSON = "invalid-json", 400, "The body is not valid JSON"
+    INVALID_DOCUMENT = "invalid-document", 400, "The document is malformed"
+    INVALID_OPERATION = "invalid-operation", 400, "An operation is malformed"
+    INVALID_STRING = "invalid-string", 400, "A string holds characters that cannot be stored"
+    INVALID_HREF = "invalid-href", 400, "A href cannot be the target of an operation"
+    INVALID_PARAMETER = "invalid-parameter", 400, "A query parameter is not supported"
+    UNDECLARED_LID = "undeclared-lid", 400, "A local id is used before an operation declares it"
+    DUPLICATE_LID = "duplicate-lid", 400, "A local id is declared twice"
+    BAD_REQUEST = "bad-request", 400, "The request cannot be read"
+    OPERATION_NOT_SUPPORTED = "operation-not-supported", 403, "The operation is not supported"
+    OPERATION_REFUSED = "operation-refused", 403, "The operation is not allowed"
+    CLIENT_ID_FORBIDDEN = "client-id-forbidden", 403, "The id of a new resource is not the client's to choose"
+    UNKNOWN_TYPE = "unknown-type", 404, "There is no such resource type"
+    UNKNOWN_RELATIONSHIP = "unknown-relationship", 404, "The resource type has no such relationship"
+    UNKNOWN_HREF = "unknown-href", 404, "The href leads nowhere"
+    RESOURCE_NOT_FOUND = "resource-not-found", 404, "There is no such resource"
+    RELATED_RESOURCE_NOT_FOUND = "related-resource-not-found", 404, "A related resource does not exist"
+    METHOD_NOT_ALLOWED = "method-not-allowed", 405, "Operations are sent by POST"
+    NOT_ACCEPTABLE = "not-acceptable", 406, "No acceptable media type can be sent"
+    TARGET_MISMATCH = "target-mismatch", 409, "The data does not belong to the target"
+    TYPE_MISMATCH = "type-mismatch", 409, "The relationship does not hold resources of this type"
+    ID_TAKEN = "id-taken", 409, "A resource with this id exists already"
+    CONFLICT = "conflict", 409, "The operation conflicts with what is stored"
+    TOO_LARGE = "too-large", 413, "The body is too large"
+    UNSUPPORTED_MEDIA_TYPE = "unsupported-media-type", 415, "The media type is not supported"
+    INVALID_ATTRIBUTE = "invalid-attribute", 422, "An attribute is not acceptable"
+    INVALID_RELATIONSHIP = "invalid-relationship", 422, "A relationship is not acceptable"
+    INVALID_RESOURCE = "invalid-resource", 422, "The resource is not acceptable"
+    INVALID_ID = "invalid-id", 422, "The id cannot be one of this type"
+    CLIENT_ID_REQUIRED = "client-id-required", 422, "A new resource needs an id from the client"
+    TOO_MANY_OPERATIONS = "too-many-operations", 422, "The request has too many operations"
+    NOT_ATOMIC = "not-atomic", 422, "The operations cannot be performed as one"
+    INTERNAL_ERROR = "internal-error", 500, "The server failed"
+    UNAVAILABLE = "unavailable", 503, "The store cannot be used now"
+
+    def __init__(self, code: str, status: int, title: str) -> None:
+        self.code = code
+        self.status = status
+        self.title = title
+
+
+class ErrorObject(NamedTuple):
+    """One error object (JSON:API 1.1, "Error Objects"). At most one of `pointer`, `parameter` and `header` is set."""
+
+    status: int
+    code: str
+    title: str
+    detail: str
+    pointer: str | None = None
+    parameter: str | None = None
+    header: str | None = None
+    id: str | None = None
+
+    @classmethod
+    def of(
+        cls,
+        code: Code,
+        detail: str,
+        *,
+        pointer: str | None = None,
+        parameter: str | None = None,
+        header: str | None = None,
+        id: str | None = None,
+    ) -> ErrorObject:
+        """The error object of one occurrence of `code`; `detail` is for people and says what to do."""
+        return cls(code.status, code.code, code.title, detail, pointer, parameter, header, id)
+
+    def to_json(self) -> dict[str, Any]:
+        """The object as it stands in a document."""
+        told: dict[str, Any] = {"id": self.id} if self.id else {}
+        told |= {"status": str(self.status), "code": self.code, "title": self.title, "detail": self.detail}
+        source = {"pointer": self.pointer, "parameter": self.parameter, "header": self.header}
+        source = {name: value for name, value in source.items() if value is not None}
+        return told | ({"source": source} if source else {})
+
+
+def pointer(*tokens: Token) -> str:
+    """The JSON pointer (RFC 6901) to the value that `tokens` lead to from the root of the document."""
+    return "".join(f"/{str(token).replace('~', '~0').replace('/', '~1')}" for token in tokens)
+
+
+def overall_status(errors: Iterable[ErrorObject]) -> int:
+    """The HTTP status of an answer with these errors: theirs if they agree, else the most general one.
+
+    JSON:API 1.1, "Processing Errors": 400 for a mix of 4xx, 500 as soon as one is a 5xx.
+    """
+    statuses = {error.status for error in errors}
+    if len(statuses) == 1:
+        return statuses.pop()
+    return 500 if max(statuses) >= 500 else 400
+
+
+class ConfigurationError(Exception):
+    """The set-up is wrong. Raised while the application starts; the message names the culprit and says what to do."""
+
+
+class RequestFailed(Exception):
+    """The request is refused as a whole, for the reasons in `errors` (at least one)."""
+
+    def __init__(self, *errors: ErrorObject, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(*(f"{error.code} at {error.pointer}: {error.detail}" for error in errors))
+        self.errors = errors
+        self.headers = dict(headers or {})
+
+    @property
+    def status(self) -> int:
+        """The HTTP status of the answer."""
+        return overall_status(self.errors)
+
+
+class OperationFailed(Exception):
+    """What a data layer or a plugin raises when an operation cannot be performed; raise one of the subclasses.
+
+    :param detail: a sentence for the client. It is sent as it is: never put a driver's message into it.
+    :param attribute: the attribute to blame, by the name that the entity has it under.
+    :param relationship: the relationship to blame, likewise.
+
+    The core finds the pointer: the attribute or relationship if the operation names it, else the operation.
+    """
+
+    code = Code.CONFLICT
+
+    def __init__(self, detail: str, *, attribute: str | None = None, relationship: str | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.attribute = attribute
+        self.relationship = relationship
+
+
+class Refused(OperationFailed):
+    """The operation is not allowed: 403."""
+
+    code = Code.OPERATION_REFUSED
+
+
+class NotFound(OperationFailed):
+    """The resource is gone, although it was there when the core looked: 404."""
+
+    code = Code.RESOURCE_NOT_FOUND
+
+
+class Conflict(OperationFailed):
+    """The operation contradicts what is stored, a unique value for instance: 409."""
+
+    code = Code.CONFLICT
+
+
+class Unprocessable(OperationFailed):
+    """The store cannot take the value: 422."""
+
+    code = Code.INVALID_RESOURCE
+
+
+class Transient(OperationFailed):
+    """The store cannot serve the request now, but the same request may succeed later: 503 with `Retry-After`."""
+
+    code = Code.UNAVAILABLE

@@ -1,0 +1,268 @@
+"""`Atomic`: resource types and plugins as the Flask endpoint that serves them. The one module that knows Flask."""
+
+from __future__ import annotations
+
+import json
+import logging
+import uuid
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+from flask import Blueprint, Response, current_app, got_request_exception, request
+from flask.blueprints import BlueprintSetupState
+from flask.sansio.app import App
+from flask.typing import ResponseReturnValue
+from marshmallow_jsonapi import Schema
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
+
+from .codec import Codec
+from .document import RESULTS
+from .errors import Code, ConfigurationError, ErrorObject, RequestFailed
+from .href import Endpoint
+from .negotiation import CONTENT_TYPE, EXTENSION, check_accept, check_content_type, sparse_fields
+from .plugins import bind
+from .resources import Catalog, ClientIds, Record, Resource
+from .service import Service
+from .settings import Settings
+
+__all__ = ["Atomic"]
+
+_logger = logging.getLogger(__name__)
+
+_EXTENSIONS_KEY = "atomic"
+_ALLOWED = ("OPTIONS", "POST")
+_ROUTED = (*_ALLOWED, "DELETE", "GET", "HEAD", "PATCH", "PUT", "TRACE")  # a blueprint hears nothing of a 405 of routing
+_JSONAPI = {"version": "1.1", "ext": [EXTENSION]}
+
+View = Callable[..., ResponseReturnValue]
+
+
+class Atomic:
+    """An endpoint of the JSON:API Atomic Operations extension (https://jsonapi.org/ext/atomic).
+
+    :param plugins: data layers and other plugins, in the order in which layers are asked whether they serve a type.
+        Without a data layer among them, the models of the application's Flask-SQLAlchemy are served.
+    :param path: the path of the endpoint below the blueprint's prefix.
+    :param name: the name of the blueprint that is made.
+    :param blueprint: a blueprint of the application to put the endpoint on, instead of one that is made.
+    :param decorators: what to wrap the view in, the first innermost: a login check, for instance.
+    """
+
+    def __init__(
+        self,
+        *plugins: object,
+        path: str = "/operations",
+        name: str = "atomic",
+        blueprint: Blueprint | None = None,
+        decorators: Iterable[Callable[[View], View]] = (),
+    ) -> None:
+        if not path.startswith("/") or path.endswith("/"):
+            raise ConfigurationError(f"The path {path!r} must begin with a slash and not end with one.")
+        self._plugins = plugins
+        self._path = path
+        self._resources: list[Resource] = []
+        self._registered = False
+        self.blueprint = Blueprint(name, __name__) if blueprint is None else blueprint
+        """What `Flask.register_blueprint` takes."""
+        self.blueprint.record(self._set_up)
+        self.blueprint.add_url_rule(
+            path,
+            endpoint=path.strip("/").replace("/", "_").replace(".", "_"),
+            view_func=self._view(decorators),
+            methods=_ROUTED,
+            provide_automatic_options=False,
+            strict_slashes=False,
+        )
+
+    def resource(
+        self,
+        schema: type[Schema],
+        *,
+        layer: str | None = None,
+        client_ids: ClientIds = "forbidden",
+        operations: Collection[str] | None = None,
+        collection: str | None = None,
+        independent: bool | None = None,
+        **options: Any,
+    ) -> None:
+        """Declare a resource type.
+
+        :param schema: a marshmallow-jsonapi schema with an `id`.
+        :param layer: the name of the data layer to serve it, where more than one would.
+        :param client_ids: whether clients may, must not or must give new resources their ids.
+        :param operations: what is permitted, everything by default: `add`, `update` and `remove` for resources, which
+            includes their relationships in an `update`; `NAME.add`, `NAME.update` and `NAME.remove` to say it for one
+            relationship apart. An empty collection makes the type read-only.
+        :param collection: the last segment of the collection's URL for `href`, the type by default.
+        :param independent: True if a resource depends on nothing but its own attributes and shown relationships,
+            although it has computed fields or its model has events, so that writes may wait for each other.
+        :param options: what the data layer needs to know: `model=` for SQLAlchemy.
+        :raises ConfigurationError: if the schema cannot be served, or the blueprint is registered already.
+        """
+        if self._registered:
+            raise ConfigurationError("Declare all resources before the blueprint is registered in an application.")
+        if client_ids not in ("forbidden", "allowed", "required"):
+            raise ConfigurationError(f"client_ids={client_ids!r} is not 'forbidden', 'allowed' or 'required'.")
+        codec = Codec(schema)
+        self._resources.append(
+            Resource(
+                codec=codec,
+                collection=codec.type if collection is None else collection,
+                client_ids=client_ids,
+                operations=None if operations is None else frozenset(operations),
+                layer=layer,
+                independent=independent,
+                options=MappingProxyType(options),
+            )
+        )
+
+    def perform(self, document: Mapping[str, Any] | str | bytes) -> list[dict[str, Any]]:
+        """Perform a document without HTTP, in an application context: for jobs, scripts and tests.
+
+        :param document: the request document, as JSON or as the value that it holds.
+        :return: the result objects.
+        :raises RequestFailed: if it is refused; nothing was changed then.
+        """
+        body = document if isinstance(document, (str, bytes)) else json.dumps(document)
+        service = self._service()
+        return service.perform(body, service.endpoint, _results)
+
+    # ---------------------------------------------------------------------------------------------------- set-up
+
+    def _set_up(self, state: BlueprintSetupState) -> None:
+        self._registered = True
+        services = state.app.extensions.setdefault(_EXTENSIONS_KEY, {})
+        if self not in services:
+            catalog = Catalog(self._resources)
+            services[self] = Service(
+                catalog,
+                bind(self._all_plugins(state.app), catalog),
+                Settings.read(state.app.config),
+                Endpoint(None, state.url_prefix or "", self._path),
+            )
+
+    def _all_plugins(self, app: App) -> tuple[object, ...]:
+        if any(hasattr(plugin, "atomic_claim") for plugin in self._plugins) or "sqlalchemy" not in app.extensions:
+            return self._plugins
+        from .layers.sqlalchemy import SQLAlchemyLayer
+
+        return (*self._plugins, SQLAlchemyLayer(app.extensions["sqlalchemy"]))
+
+    def _service(self) -> Service:
+        service: Service | None = current_app.extensions.get(_EXTENSIONS_KEY, {}).get(self)
+        if service is None:
+            raise ConfigurationError("Call app.register_blueprint(atomic.blueprint) in this application first.")
+        return service
+
+    # --------------------------------------------------------------------------------------------------- serving
+
+    def _view(self, decorators: Iterable[Callable[[View], View]]) -> View:
+        view: View = self._serve
+        for decorator in decorators:
+            view = decorator(view)
+
+        def operations(**values: Any) -> Response:
+            response = _options() if request.method == "OPTIONS" else _answer(view, values)
+            response.vary.add("Accept")
+            return response
+
+        return operations
+
+    def _serve(self, **values: Any) -> Response:
+        service = self._service()
+        if request.method != "POST":
+            raise MethodNotAllowed(_ALLOWED)
+        check_content_type(request.headers.get("Content-Type"), strict=service.settings.strict_media_type)
+        check_accept(request.headers.get("Accept"))
+        fields = sparse_fields(request.args.items(multi=True), service.fields_of)
+        path = request.root_path.rstrip("/") + request.path.rstrip("/")
+        endpoint = Endpoint(request.host, path.removesuffix(self._path), self._path)
+        return service.perform(
+            request.get_data(cache=False),
+            endpoint,
+            lambda records: _response(_results(records), fields, no_content=service.settings.no_content),
+        )
+
+
+def _options() -> Response:
+    response = current_app.make_default_options_response()
+    response.headers["Allow"] = ", ".join(_ALLOWED)
+    return response
+
+
+def _answer(view: View, values: Mapping[str, Any]) -> Response:
+    """What `view` answers, or an error document for whatever it raises: here every exception ends."""
+    try:
+        return current_app.make_response(view(**values))
+    except RequestFailed as failure:
+        return _error_response(failure.errors, failure.status, failure.headers)
+    except HTTPException as error:
+        return _of_http_exception(error)
+    except Exception as error:
+        return _of_defect(error)
+
+
+def _results(records: Sequence[Record]) -> list[dict[str, Any]]:
+    return [dict(record.result) for record in records]
+
+
+def _response(results: list[dict[str, Any]], fields: Mapping[str, frozenset[str]], *, no_content: bool) -> Response:
+    if no_content and not any(results):
+        return Response(status=204)
+    shown = [_sparse(result, fields) for result in results] if fields else results
+    return _document({"jsonapi": _JSONAPI, RESULTS: shown}, 200)
+
+
+def _sparse(result: dict[str, Any], fields: Mapping[str, frozenset[str]]) -> dict[str, Any]:
+    """The result with no other fields than those the client asked for (JSON:API 1.1, "Sparse Fieldsets")."""
+    resource = result.get("data")
+    if resource is None or resource["type"] not in fields:
+        return result
+    wanted = fields[resource["type"]]
+    shown = {}
+    for name, member in resource.items():
+        if name in ("attributes", "relationships"):
+            member = {field: value for field, value in member.items() if field in wanted}
+            if not member:
+                continue
+        shown[name] = member
+    return {**result, "data": shown}
+
+
+def _document(document: Mapping[str, Any], status: int, headers: Mapping[str, str] | None = None) -> Response:
+    body = json.dumps(document, allow_nan=False, separators=(",", ":"))
+    return Response(body, status, headers, content_type=CONTENT_TYPE)
+
+
+def _error_response(errors: Sequence[ErrorObject], status: int, headers: Mapping[str, str] | None = None) -> Response:
+    limit = current_app.config["ATOMIC_MAX_ERRORS"]
+    told = [error.to_json() for error in errors[:limit]]
+    return _document({"jsonapi": _JSONAPI, "errors": told}, status, headers)
+
+
+def _of_http_exception(error: HTTPException) -> Response:
+    """An answer to what Flask or a decorator raised; a response that was raised is given as it is."""
+    response = current_app.make_response(error.get_response())
+    if error.response is not None or response.status_code < 400:
+        return response
+    code = _CODES.get(response.status_code)
+    detail = error.description or error.name
+    told = (
+        ErrorObject(response.status_code, error.name.lower().replace(" ", "-"), error.name, detail)
+        if code is None
+        else ErrorObject.of(code, detail)
+    )
+    headers = {name: value for name, value in response.headers if name not in ("Content-Type", "Content-Length")}
+    return _error_response([told], response.status_code, headers)
+
+
+_CODES = {code.status: code for code in (Code.BAD_REQUEST, Code.METHOD_NOT_ALLOWED, Code.TOO_LARGE)}
+
+
+def _of_defect(error: Exception) -> Response:
+    id_ = str(uuid.uuid4())
+    _logger.exception("Error %s: the request could not be served.", id_)
+    got_request_exception.send(current_app._get_current_object(), exception=error)  # type: ignore[attr-defined]
+    detail = "The request could not be served, and nothing of it was stored. The log has more under the id."
+    return _error_response([ErrorObject.of(Code.INTERNAL_ERROR, detail, id=id_)], 500)

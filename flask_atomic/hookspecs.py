@@ -1,0 +1,247 @@
+"""The contract between flask_atomic and its plugins: every hook, and the types that the signatures name.
+
+`DataLayer` has the hooks that a data layer owes; each is *routed*, that is called only on the layer that serves the
+resource type (and on everybody's wrappers of it). `Observer` has those that every plugin may use; they are broadcast.
+The module runs nothing.
+
+A hook marked with * must be there in every data layer. Without a hook of an operation, the operation is not
+supported: the client gets a 403.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pluggy
+
+from .document import Operation
+from .resources import Record, Reference, Relationship, Resource
+
+__all__ = [
+    "PROJECT",
+    "DataLayer",
+    "Observer",
+    "Operation",
+    "Record",
+    "Reference",
+    "Relationship",
+    "Resource",
+    "hookimpl",
+    "hookspec",
+]
+
+PROJECT = "flask_atomic"
+
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+Id = Any
+"""The canonical id of a resource: hashable, equal for equal ids, its `str()` is the `id` in documents."""
+
+Entity = Any
+"""What a layer keeps a resource in. Its attributes answer by name: the schema reads them to show the resource."""
+
+Unit = Any
+"""What `atomic_begin` returned: everything that a layer keeps for one attempt at one request."""
+
+Related = Reference | None | Sequence[Reference]
+"""The value of a relationship: a reference or None for a to-one, a sequence without duplicates for a to-many."""
+
+
+class DataLayer:
+    """The hooks of a data layer."""
+
+    # ------------------------------------------------------------------------------------------------ at start-up
+
+    @hookspec(firstresult=True)
+    def atomic_claim(self, resource: Resource) -> object | None:
+        """* Say whether this layer stores the resource type.
+
+        Asked once for each type while the application starts, layer by layer in the order of their registration.
+
+        :return: the layer itself to serve the type, None to leave it to others.
+        :raises ConfigurationError: if the type is meant for this layer, but is declared in a way it cannot serve.
+        """
+
+    @hookspec(firstresult=True)
+    def atomic_independent(self, resource: Resource) -> bool | None:
+        """Say whether writes of this type may wait and be flushed and shown together with others.
+
+        Asked once at start-up. Answer False where the representation can change without a write of the resource (a
+        value computed from other rows), or where writing it has side effects of its own. Without the hook: True.
+        """
+
+    @hookspec(firstresult=True)
+    def atomic_exclusive(self, resource: Resource, relationship: Relationship) -> bool | None:
+        """Say whether setting the to-one relationship can take the related resource from another of the same type.
+
+        Asked once at start-up. True for a one-to-one relationship. Without the hook: True, which only costs time.
+        """
+
+    # ------------------------------------------------------------------------------------------- the unit of work
+
+    @hookspec(firstresult=True)
+    def atomic_begin(self) -> Unit:
+        """* Open a unit of work.
+
+        Called when a request first needs the layer. All state of the request is in the object that is returned, which
+        may be anything but None: one layer serves many requests at once.
+        """
+
+    @hookspec
+    def atomic_prepare(self, unit: Unit) -> None:
+        """Vote on the commit: raise to veto. After a return, `atomic_commit` must not fail.
+
+        Only a layer that can keep this promise has the hook.
+
+        :raises OperationFailed: to veto.
+        """
+
+    @hookspec
+    def atomic_commit(self, unit: Unit) -> None:
+        """* Make everything that was done in the unit lasting, and close it.
+
+        :raises OperationFailed: if the store refuses; `atomic_rollback` is called then.
+        """
+
+    @hookspec
+    def atomic_rollback(self, unit: Unit) -> None:
+        """* Undo everything that was done in the unit, and close it.
+
+        Called at most once, at any point after `atomic_begin`, also after a failed commit.
+        """
+
+    # --------------------------------------------------------------------------------------- identity and reading
+
+    @hookspec(firstresult=True)
+    def atomic_parse_id(self, resource: Resource, text: str) -> Id | None:
+        """* Return the canonical id that `text` stands for, None if no resource of the type can have it.
+
+        Needs no unit. Texts for the same id give equal ids ("007" and "7" for integers).
+        """
+
+    @hookspec(firstresult=True)
+    def atomic_get(self, unit: Unit, resource: Resource, ids: Sequence[Id]) -> Mapping[Id, Entity]:
+        """* Return the entities that exist, by id; ids without an entity are left out.
+
+        Sees what the unit has flushed. Must not flush what waits.
+        """
+
+    @hookspec(firstresult=True)
+    def atomic_identify(self, unit: Unit, resource: Resource, entity: Entity) -> Id | None:
+        """* Return the id of the entity, None if only `atomic_flush` can tell."""
+
+    @hookspec(firstresult=True)
+    def atomic_linkage(
+        self, unit: Unit, resource: Resource, entities: Sequence[Entity], relationship: Relationship
+    ) -> Sequence[Id | None | Sequence[Id]]:
+        """Return what each entity is related to, in the order of `entities`.
+
+        Called after a flush, once for each relationship that is shown. Owed by a layer that serves a type with a shown
+        relationship.
+
+        :return: for each entity the related id or None (to-one), or the related ids (to-many).
+        """
+
+    # ------------------------------------------------------------------------------------------------- operations
+
+    @hookspec(firstresult=True)
+    def atomic_add(
+        self,
+        unit: Unit,
+        resource: Resource,
+        id: Id | None,
+        attributes: Mapping[str, Any],
+        relationships: Mapping[Relationship, Related],
+    ) -> Entity:
+        """Add a resource; the write may wait for `atomic_flush`.
+
+        :param id: the client's id, None if the layer is to make one.
+        :param attributes: loaded values, by the attribute of the entity that they belong to.
+        :return: the new entity.
+        :raises OperationFailed: if the store refuses.
+        """
+
+    @hookspec(firstresult=True)
+    def atomic_update(
+        self,
+        unit: Unit,
+        resource: Resource,
+        entity: Entity,
+        attributes: Mapping[str, Any],
+        relationships: Mapping[Relationship, Related],
+    ) -> Entity:
+        """Change the attributes and relationships that are given, and no others; the write may wait.
+
+        :return: the entity, or its successor where entities are immutable.
+        :raises OperationFailed: if the store refuses.
+        """
+
+    @hookspec
+    def atomic_remove(self, unit: Unit, resource: Resource, entity: Entity) -> None:
+        """Remove the resource; the write may wait.
+
+        :raises OperationFailed: if the store refuses.
+        """
+
+    @hookspec
+    def atomic_add_to_relationship(
+        self,
+        unit: Unit,
+        resource: Resource,
+        entity: Entity,
+        relationship: Relationship,
+        related: Sequence[Reference],
+    ) -> None:
+        """Add members to a to-many relationship; those that are members already stay so, once."""
+
+    @hookspec
+    def atomic_set_relationship(
+        self, unit: Unit, resource: Resource, entity: Entity, relationship: Relationship, related: Related
+    ) -> None:
+        """Set a to-one relationship (None clears it), or replace all members of a to-many."""
+
+    @hookspec
+    def atomic_remove_from_relationship(
+        self,
+        unit: Unit,
+        resource: Resource,
+        entity: Entity,
+        relationship: Relationship,
+        related: Sequence[Reference],
+    ) -> None:
+        """Remove members from a to-many relationship; those that are no members are passed over.
+
+        A reference to a resource that exists nowhere has no `entity`.
+        """
+
+    @hookspec
+    def atomic_flush(self, unit: Unit) -> None:
+        """Write what waits. Afterwards `atomic_identify` knows every entity, and entities show what is stored.
+
+        A layer without it writes at once.
+
+        :raises OperationFailed: if the store refuses.
+        """
+
+
+class Observer:
+    """The hooks that every plugin may have, data layer or not."""
+
+    @hookspec
+    def atomic_authorize(self, operation: Operation, resource: Resource) -> None:
+        """Refuse an operation, before any unit of work is open.
+
+        Called once for each operation that is well-formed. `resource` is the type that the operation writes: for an
+        operation on a relationship, the type that declares it.
+
+        :raises Refused: to refuse.
+        """
+
+    @hookspec
+    def atomic_committed(self, records: Sequence[Record]) -> None:
+        """Hear what was committed, once for each request that succeeded.
+
+        An exception is logged and changes nothing; it keeps no other plugin from hearing.
+        """

@@ -1,0 +1,1 @@
+"""The data layers that come with the package; each is a plugin like anyone's."""

@@ -1,0 +1,440 @@
+"""Operations to a plan: names, local ids, linkage, attributes and permissions of all of them, before data is touched.
+
+Everything that can be known without the store is found here and told in one answer. The module opens no transaction
+and calls no hook but `atomic_parse_id` and `atomic_authorize`. A plan never changes: an attempt at it can be thrown
+away and made again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal, NamedTuple
+
+from .codec import InvalidResource
+from .context import performing
+from .document import Identifier, Linkage, Operation, Ref, ResourceObject
+from .errors import Code, ErrorObject, OperationFailed, RequestFailed, Token, Unprocessable
+from .plugins import Binding, Layer, Plugins
+from .resources import Relationship
+
+__all__ = ["Key", "Plan", "PlannedLinkage", "Step", "Verb", "plan", "target_path"]
+
+Verb = Literal["add", "update", "remove", "add_to_relationship", "set_relationship", "remove_from_relationship"]
+"""The hook that performs a step, without its prefix `atomic_`."""
+
+
+class Key(NamedTuple):
+    """What a resource is known by during one request: its type with its canonical id, or with its local id."""
+
+    type: str
+    id: Any
+    lid: str | None
+
+
+PlannedLinkage = Mapping[Key, tuple[Token, ...]]
+"""The related resources of one relationship without duplicates, each with where the operation names it first."""
+
+
+class Step(NamedTuple):
+    """One operation, ready to be performed.
+
+    :param target: the resource; None for a new one that has neither a client's id nor a local id.
+    :param relationship: the relationship that the operation is on, if it is on one.
+    :param attributes: loaded values by the attribute of the entity.
+    :param linkage: the relationships to write.
+    """
+
+    operation: Operation
+    verb: Verb
+    binding: Binding
+    target: Key | None
+    relationship: Relationship | None
+    attributes: Mapping[str, Any]
+    linkage: Mapping[Relationship, PlannedLinkage]
+
+    @property
+    def may_wait(self) -> bool:
+        """Whether the write may be flushed together with others: not that of the members of a to-many."""
+        return self.binding.may_wait and (self.relationship is None or not self.relationship.many)
+
+    @property
+    def writes_like(self) -> str:
+        """What the write is to a store: setting a to-one relationship updates its resource."""
+        return "update" if self.verb == "set_relationship" else self.verb
+
+    def keys(self) -> Iterator[Key]:
+        """Every resource that the operation names."""
+        if self.target is not None:
+            yield self.target
+        for linkage in self.linkage.values():
+            yield from linkage
+
+    def error(self, code: Code, detail: str, *tokens: Token) -> ErrorObject:
+        """An error object that points into the operation."""
+        return ErrorObject.of(code, detail, pointer=self.operation.pointer(*tokens))
+
+    def blame(self, failure: OperationFailed) -> ErrorObject:
+        """The error object of what a layer or a plugin raised: at the member it blames if that was sent."""
+        data = self.operation.data
+        resource = self.binding.resource
+        if failure.attribute is not None and isinstance(data, ResourceObject):
+            name = resource.codec.attributes.get(failure.attribute)
+            if name is not None and name in data.attributes:
+                code = Code.INVALID_ATTRIBUTE if isinstance(failure, Unprocessable) else failure.code
+                return self.error(code, failure.detail, "data", "attributes", name)
+        if failure.relationship is not None:
+            code = Code.INVALID_RELATIONSHIP if isinstance(failure, Unprocessable) else failure.code
+            if self.relationship is not None and self.relationship.attribute == failure.relationship:
+                return self.error(code, failure.detail, "data")
+            for relationship in self.linkage:
+                if relationship.attribute == failure.relationship:
+                    return self.error(code, failure.detail, "data", "relationships", relationship.name)
+        return self.error(failure.code, failure.detail)
+
+
+class Plan(NamedTuple):
+    """All operations of a request, ready to be performed.
+
+    :param written: the layers that the operations write to.
+    """
+
+    steps: tuple[Step, ...]
+    written: frozenset[Layer]
+
+
+def plan(operations: Sequence[Operation], plugins: Plugins) -> Plan:
+    """Return the plan of `operations`.
+
+    :raises RequestFailed: 400, 403, 404, 409 or 422 with everything that is wrong with any of them.
+    """
+    planner = _Planner(plugins)
+    steps = [planner.step(operation) for operation in operations]
+    if planner.errors:
+        raise RequestFailed(*planner.errors)
+    planned = tuple(step for step in steps if step is not None)
+    return Plan(planned, frozenset(step.binding.layer for step in planned))
+
+
+class _Unplannable(Exception):
+    """The rest of the operation cannot be looked at; why is among the planner's errors."""
+
+
+class _Planner:
+    """Goes through the operations of one request in order and keeps what is wrong with them."""
+
+    def __init__(self, plugins: Plugins) -> None:
+        self._bindings = plugins.bindings
+        self._authorize = plugins.authorize
+        self._declared: set[tuple[str, str]] = set()
+        self._removed: set[tuple[str, str]] = set()
+        self.errors: list[ErrorObject] = []
+
+    def step(self, operation: Operation) -> Step | None:
+        with performing(operation):
+            try:
+                if operation.href is not None and operation.ref is None:
+                    raise self._stop(operation, Code.UNKNOWN_HREF, "No resource lives there.", "href")
+                if operation.ref is not None and operation.ref.relationship is not None:
+                    step = self._relationship_step(operation, operation.ref, operation.ref.relationship)
+                else:
+                    step = self._STEPS[operation.op](self, operation)
+            except _Unplannable:
+                return None
+            self._ask_for_permission(step)
+            return step
+
+    # ------------------------------------------------------------------------------------------------- resources
+
+    def _add(self, operation: Operation) -> Step:
+        data = _resource_object(operation)
+        binding = self._binding(operation, data.type, "data", "type")
+        self._agree_on_add(operation, binding, data)
+        target = self._identity_of_new(operation, binding, data)
+        if data.lid is not None:
+            # Declared before its relationships are read, since the resource may refer to itself.
+            self._declare(operation, data.type, data.lid)
+        self._permit(operation, binding, "add", None, "op")
+        linkage = self._relationships(operation, binding, data)
+        self._require_relationships(operation, binding, data)
+        attributes = self._attributes(operation, binding, data, partial=False)
+        return Step(operation, "add", binding, target, None, attributes, linkage)
+
+    def _update(self, operation: Operation) -> Step:
+        data = _resource_object(operation)
+        binding = self._binding(operation, data.type, "data", "type")
+        identity = Identifier(data.type, data.id, data.lid)
+        if operation.ref is None:
+            target = self._target(operation, binding, identity)
+        else:
+            target = self._target(operation, self._target_binding(operation), operation.ref)
+            self._agree(operation, binding, target, identity)
+        self._permit(operation, binding, "update", None, "op")
+        linkage = self._relationships(operation, binding, data)
+        for relationship in linkage:
+            self._permit(operation, binding, "update", relationship, "data", "relationships", relationship.name)
+        attributes = self._attributes(operation, binding, data, partial=True)
+        return Step(operation, "update", binding, target, None, attributes, linkage)
+
+    def _remove(self, operation: Operation) -> Step:
+        assert operation.ref is not None
+        binding = self._target_binding(operation)
+        target = self._target(operation, binding, operation.ref)
+        self._permit(operation, binding, "remove", None, "op")
+        if target.lid is not None:
+            self._removed.add((target.type, target.lid))
+        return Step(operation, "remove", binding, target, None, {}, {})
+
+    _STEPS = {"add": _add, "update": _update, "remove": _remove}
+
+    def _identity_of_new(self, operation: Operation, binding: Binding, data: ResourceObject) -> Key | None:
+        policy = binding.resource.client_ids
+        if data.id is None:
+            if policy == "required":
+                detail = f"A new resource of type '{data.type}' needs an 'id' that the client makes."
+                self._fail(operation, Code.CLIENT_ID_REQUIRED, detail, "data")
+            return None if data.lid is None else Key(data.type, None, data.lid)
+        if policy == "forbidden":
+            detail = f"The ids of '{data.type}' are made by the server."
+            raise self._stop(operation, Code.CLIENT_ID_FORBIDDEN, detail, "data", "id")
+        id_ = binding.layer.parse_id(resource=binding.resource, text=data.id)
+        if id_ is None:
+            detail = f"The id cannot be one of '{data.type}'."
+            raise self._stop(operation, Code.INVALID_ID, detail, "data", "id")
+        return Key(data.type, id_, None)
+
+    def _declare(self, operation: Operation, type_: str, lid: str) -> None:
+        if (type_, lid) in self._declared:
+            detail = "The local id is declared by an earlier operation already."
+            self._fail(operation, Code.DUPLICATE_LID, detail, "data", "lid")
+        self._declared.add((type_, lid))
+
+    def _agree_on_add(self, operation: Operation, binding: Binding, data: ResourceObject) -> None:
+        """A target of an `add` is optional; where it is there, it says the same as the data."""
+        ref = operation.ref
+        if ref is None:
+            return
+        if ref.type != data.type:
+            detail = f"The target holds resources of type '{ref.type}'."
+            raise self._stop(operation, Code.TARGET_MISMATCH, detail, "data", "type")
+        if (ref.id, ref.lid) in ((None, None), (data.id, data.lid)):
+            return
+        parsed = [
+            None if text is None else binding.layer.parse_id(resource=binding.resource, text=text)
+            for text in (ref.id, data.id)
+        ]
+        if ref.lid != data.lid or parsed[0] is None or parsed[0] != parsed[1]:
+            raise self._mismatch(operation, data.id, data.lid)
+
+    def _agree(self, operation: Operation, binding: Binding, target: Key, data: Identifier) -> None:
+        """The data of an `update` names the resource that the target names (JSON:API 1.1, "Updating Resources")."""
+        if data.type != target.type:
+            detail = f"The target is a resource of type '{target.type}'."
+            raise self._stop(operation, Code.TARGET_MISMATCH, detail, "data", "type")
+        id_ = None if data.id is None else binding.layer.parse_id(resource=binding.resource, text=data.id)
+        if (id_, data.lid) != (target.id, target.lid):
+            raise self._mismatch(operation, data.id, data.lid)
+
+    def _mismatch(self, operation: Operation, id_: str | None, lid: str | None) -> _Unplannable:
+        member = ["id"] if id_ is not None else ["lid"] if lid is not None else []
+        return self._stop(
+            operation, Code.TARGET_MISMATCH, "The target names another resource than the data.", "data", *member
+        )
+
+    def _attributes(
+        self, operation: Operation, binding: Binding, data: ResourceObject, *, partial: bool
+    ) -> Mapping[str, Any]:
+        codec = binding.resource.codec
+        try:
+            return codec.load(data.attributes, id=None if partial else data.id, partial=partial)
+        except InvalidResource as invalid:
+            for problem in invalid.problems:
+                tokens = problem.tokens if set(problem.tokens[:1]) <= set(data.members) else ()
+                self._fail(operation, problem.code, problem.detail, "data", *tokens)
+            raise _Unplannable from None
+
+    # --------------------------------------------------------------------------------------------- relationships
+
+    def _relationship_step(self, operation: Operation, ref: Ref, name: str) -> Step:
+        binding = self._target_binding(operation)
+        path = target_path(operation, "relationship")
+        relationship = binding.resource.relationships.get(name)
+        if relationship is None:
+            detail = f"'{ref.type}' has no relationship '{_shortened(name)}'."
+            raise self._stop(operation, Code.UNKNOWN_RELATIONSHIP, detail, *path)
+        target = self._target(operation, binding, ref)
+        if not relationship.many and operation.op != "update":
+            detail = f"'{name}' is a to-one relationship: it can be updated, not added to or removed from."
+            raise self._stop(operation, Code.OPERATION_NOT_SUPPORTED, detail, "op")
+        if not relationship.writable:
+            raise self._stop(operation, Code.OPERATION_NOT_SUPPORTED, f"'{name}' is read-only.", *path)
+        verb = _VERBS_ON_RELATIONSHIPS[operation.op]
+        self._permit(operation, binding, operation.op, relationship, "op", hook=verb)
+        assert not isinstance(operation.data, ResourceObject)
+        missing_allowed = operation.op == "remove"
+        linkage = self._linkage(operation, relationship, operation.data, "data", missing_allowed=missing_allowed)
+        return Step(operation, verb, binding, target, relationship, {}, {relationship: linkage})
+
+    def _relationships(
+        self, operation: Operation, binding: Binding, data: ResourceObject
+    ) -> Mapping[Relationship, PlannedLinkage]:
+        linkage: dict[Relationship, PlannedLinkage] = {}
+        for name, value in data.relationships.items():
+            path = ("data", "relationships", name)
+            relationship = binding.resource.relationships.get(name)
+            try:
+                if relationship is None or not relationship.writable:
+                    detail = "Unknown relationship." if relationship is None else "The relationship is read-only."
+                    raise self._stop(operation, Code.INVALID_RELATIONSHIP, detail, *path)
+                linkage[relationship] = self._linkage(operation, relationship, value, *path, "data")
+            except _Unplannable:
+                continue
+        return linkage
+
+    def _require_relationships(self, operation: Operation, binding: Binding, data: ResourceObject) -> None:
+        for name, relationship in binding.resource.relationships.items():
+            if relationship.required and relationship.writable and name not in data.relationships:
+                path = ("data", "relationships") if "relationships" in data.members else ("data",)
+                self._fail(operation, Code.INVALID_RELATIONSHIP, f"The relationship '{name}' is required.", *path)
+
+    def _linkage(
+        self,
+        operation: Operation,
+        relationship: Relationship,
+        linkage: Linkage,
+        *path: Token,
+        missing_allowed: bool = False,
+    ) -> PlannedLinkage:
+        if relationship.many:
+            if not isinstance(linkage, tuple) or isinstance(linkage, Identifier):
+                detail = f"'{relationship.name}' is a to-many relationship: its data is an array of identifiers."
+                raise self._stop(operation, Code.INVALID_OPERATION, detail, *path)
+            members = [(identifier, (*path, index)) for index, identifier in enumerate(linkage)]
+        elif isinstance(linkage, Identifier):
+            members = [(linkage, path)]
+        elif linkage is not None:
+            detail = f"'{relationship.name}' is a to-one relationship: its data is one identifier or null."
+            raise self._stop(operation, Code.INVALID_OPERATION, detail, *path)
+        elif not relationship.nullable:
+            detail = f"'{relationship.name}' cannot be null."
+            raise self._stop(operation, Code.INVALID_RELATIONSHIP, detail, *path)
+        else:
+            return {}
+        return self._keys(operation, relationship, members, missing_allowed)
+
+    def _keys(
+        self,
+        operation: Operation,
+        relationship: Relationship,
+        members: Sequence[tuple[Identifier, tuple[Token, ...]]],
+        missing_allowed: bool,
+    ) -> PlannedLinkage:
+        found: dict[Key, tuple[Token, ...]] = {}
+        binding = self._bindings[relationship.type]
+        for identifier, path in members:
+            if identifier.type != relationship.type:
+                detail = f"'{relationship.name}' holds resources of type '{relationship.type}'."
+                self._fail(operation, Code.TYPE_MISMATCH, detail, *path, "type")
+                continue
+            key = self._key(operation, binding, identifier, *path)
+            if key is not None:
+                found.setdefault(key, path)
+            elif identifier.lid is None and not missing_allowed:
+                self._fail(operation, Code.RELATED_RESOURCE_NOT_FOUND, _not_found(identifier), *path)
+        return found
+
+    # ---------------------------------------------------------------------------------------------------- shared
+
+    def _target(self, operation: Operation, binding: Binding, named: Identifier | Ref) -> Key:
+        identifier = Identifier(named.type, named.id, named.lid)
+        key = self._key(operation, binding, identifier, *target_path(operation))
+        if key is None:
+            if identifier.lid is None:
+                self._fail(operation, Code.RESOURCE_NOT_FOUND, _not_found(identifier), *target_path(operation, "id"))
+            raise _Unplannable
+        return key
+
+    def _key(self, operation: Operation, binding: Binding, identifier: Identifier, *path: Token) -> Key | None:
+        """The key of a resource that must be there; None for an id that none can have, and for a wrong local id.
+
+        Only the wrong local id is told to the client from here.
+        """
+        if identifier.lid is None:
+            id_ = binding.layer.parse_id(resource=binding.resource, text=identifier.id)
+            return None if id_ is None else Key(identifier.type, id_, None)
+        name = identifier.type, identifier.lid
+        if name not in self._declared:
+            detail = "No earlier operation adds a resource with this type and local id."
+            self._fail(operation, Code.UNDECLARED_LID, detail, *path, "lid")
+            return None
+        if name in self._removed:
+            detail = "The resource with this local id is removed by an earlier operation."
+            self._fail(operation, Code.RESOURCE_NOT_FOUND, detail, *path, "lid")
+            return None
+        return Key(identifier.type, None, identifier.lid)
+
+    def _binding(self, operation: Operation, type_: str, *path: Token) -> Binding:
+        binding = self._bindings.get(type_)
+        if binding is None:
+            raise self._stop(operation, Code.UNKNOWN_TYPE, f"The type '{_shortened(type_)}' is not served here.", *path)
+        return binding
+
+    def _target_binding(self, operation: Operation) -> Binding:
+        assert operation.ref is not None
+        return self._binding(operation, operation.ref.type, *target_path(operation, "type"))
+
+    def _permit(
+        self,
+        operation: Operation,
+        binding: Binding,
+        op: str,
+        relationship: Relationship | None,
+        *path: Token,
+        hook: Verb | None = None,
+    ) -> None:
+        resource = binding.resource
+        if not resource.permits(op, relationship) or not binding.layer.supports(hook or op):
+            where = f"'{resource.type}'" if relationship is None else f"'{relationship.name}' of '{resource.type}'"
+            raise self._stop(operation, Code.OPERATION_NOT_SUPPORTED, f"'{op}' is not supported for {where}.", *path)
+
+    def _ask_for_permission(self, step: Step) -> None:
+        if self._authorize is None:
+            return
+        try:
+            self._authorize(operation=step.operation, resource=step.binding.resource)
+        except OperationFailed as refusal:
+            self.errors.append(step.blame(refusal))
+
+    def _fail(self, operation: Operation, code: Code, detail: str, *path: Token) -> None:
+        self.errors.append(ErrorObject.of(code, detail, pointer=operation.pointer(*path)))
+
+    def _stop(self, operation: Operation, code: Code, detail: str, *path: Token) -> _Unplannable:
+        self._fail(operation, code, detail, *path)
+        return _Unplannable()
+
+
+_VERBS_ON_RELATIONSHIPS: Mapping[str, Verb] = {
+    "add": "add_to_relationship",
+    "update": "set_relationship",
+    "remove": "remove_from_relationship",
+}
+
+
+def _resource_object(operation: Operation) -> ResourceObject:
+    assert isinstance(operation.data, ResourceObject)
+    return operation.data
+
+
+def target_path(operation: Operation, member: str | None = None) -> tuple[str, ...]:
+    """Where the operation names its target, or a member of that; a `href` has no members to point at."""
+    if operation.href is not None:
+        return ("href",)
+    named = "data" if operation.ref is None else "ref"
+    return (named,) if member is None else (named, member)
+
+
+def _not_found(identifier: Identifier) -> str:
+    return f"There is no '{identifier.type}' with the id '{_shortened(identifier.id or '')}'."
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= 60 else f"{text[:60]}..."

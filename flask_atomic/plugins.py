@@ -1,0 +1,254 @@
+"""The plugins of one `Atomic` in one application: registered, checked, and bound to the resource types they serve.
+
+All of it happens while the application starts and stays as it is; what is wrong is a `ConfigurationError` that names
+the culprit. The module calls no hook of a request.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pluggy
+
+from .errors import ConfigurationError
+from .hookspecs import PROJECT, DataLayer, Observer
+from .resources import Catalog, Relationship, Resource
+
+__all__ = ["Binding", "Layer", "Plugins", "bind"]
+
+_OWED = ("claim", "begin", "commit", "rollback", "parse_id", "get", "identify")
+
+
+class Layer:
+    """One data layer: a caller for each of its hooks, which reaches the layer itself and everybody's wrappers.
+
+    The attribute `add` calls `atomic_add`, and so on, with keyword arguments. Layers of one application are compared
+    by identity.
+    """
+
+    def __init__(self, name: str, plugin: object, callers: Mapping[str, pluggy.HookCaller]) -> None:
+        self.name = name
+        self.plugin = plugin
+        self._own = frozenset(hook for hook, caller in callers.items() if _implements(plugin, caller))
+        self.claim = callers["claim"]
+        self.independent = callers["independent"]
+        self.exclusive = callers["exclusive"]
+        self.begin = callers["begin"]
+        self.prepare = callers["prepare"]
+        self.commit = callers["commit"]
+        self.rollback = callers["rollback"]
+        self.parse_id = callers["parse_id"]
+        self.get = callers["get"]
+        self.identify = callers["identify"]
+        self.linkage = callers["linkage"]
+        self.add = callers["add"]
+        self.update = callers["update"]
+        self.remove = callers["remove"]
+        self.add_to_relationship = callers["add_to_relationship"]
+        self.set_relationship = callers["set_relationship"]
+        self.remove_from_relationship = callers["remove_from_relationship"]
+        self.flush = callers["flush"]
+        self.can_prepare = self.supports("prepare")
+        self.defers_writes = self.supports("flush")
+
+    def supports(self, hook: str) -> bool:
+        """Whether the layer itself has the hook `atomic_HOOK`; wrappers of others do not count."""
+        return hook in self._own
+
+    def __repr__(self) -> str:
+        return f"<Layer {self.name}>"
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Binding:
+    """A resource type together with the layer that serves it, and what batching must know of it.
+
+    :param may_wait: whether a write may be flushed, and its result shown, together with later ones.
+    :param shown: the relationships whose linkage the resource shows.
+    :param shown_to_one: the types that those of them hold that are to-one.
+    :param shown_to_many: the types that the others hold.
+    :param exclusive: the relationships that can take a related resource from another resource of this type, which
+        shows it.
+    """
+
+    resource: Resource
+    layer: Layer
+    may_wait: bool
+    shown: tuple[Relationship, ...]
+    shown_to_one: frozenset[str]
+    shown_to_many: frozenset[str]
+    exclusive: frozenset[Relationship]
+
+
+class Plugins:
+    """What `bind` made: the layers in the order of their registration, and a `Binding` for each resource type.
+
+    :param authorize: the hook `atomic_authorize`, None if nobody has it.
+    :param committed: for each plugin that has the hook `atomic_committed`, a caller that reaches it alone.
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[Layer],
+        bindings: Mapping[str, Binding],
+        authorize: pluggy.HookCaller | None,
+        committed: Mapping[str, pluggy.HookCaller],
+    ) -> None:
+        self.layers = tuple(layers)
+        self.bindings = dict(bindings)
+        self.authorize = authorize
+        self.committed = dict(committed)
+
+
+def bind(plugins: Iterable[object], catalog: Catalog) -> Plugins:
+    """Register `plugins` in their order and bind every resource type of the catalogue to a layer.
+
+    :raises ConfigurationError: for whatever is wrong with a plugin, and for a type that no layer claims.
+    """
+    manager = pluggy.PluginManager(PROJECT)
+    manager.add_hookspecs(DataLayer)
+    manager.add_hookspecs(Observer)
+    registered = {_register(manager, plugin): plugin for plugin in plugins}
+    _check_hooks(manager, registered)
+    layers = [_layer(manager, name, plugin) for name, plugin in registered.items() if _is_layer(manager, plugin)]
+    if not layers:
+        raise ConfigurationError(
+            "There is no data layer. Give Atomic(...) one, for instance Atomic(SQLAlchemyLayer(db)) or "
+            "Atomic(MemoryLayer()); without one it needs Flask-SQLAlchemy, set up before the blueprint is registered."
+        )
+    bindings = {resource.type: _binding(resource, layers) for resource in catalog}
+    observers = {impl.plugin_name: impl.plugin for impl in manager.hook.atomic_committed.get_hookimpls()}
+    return Plugins(
+        layers,
+        bindings,
+        manager.hook.atomic_authorize if manager.hook.atomic_authorize.get_hookimpls() else None,
+        {name: _only(manager, "atomic_committed", plugin) for name, plugin in observers.items()},
+    )
+
+
+def _register(manager: pluggy.PluginManager, plugin: object) -> str:
+    if inspect.isclass(plugin):
+        raise ConfigurationError(f"The plugin {plugin.__name__} is a class. Give Atomic(...) an instance of it.")
+    given = getattr(plugin, "name", None)
+    name = given if isinstance(given, str) else type(plugin).__name__
+    try:
+        registered = manager.register(plugin, name)
+    except pluggy.PluginValidationError as error:
+        raise ConfigurationError(f"The plugin '{name}' does not fit the hooks: {error}") from error
+    except ValueError as error:
+        raise ConfigurationError(
+            f"Two plugins are called '{name}', or one was given twice. Give each a `name` of its own."
+        ) from error
+    return registered or name
+
+
+def _check_hooks(manager: pluggy.PluginManager, plugins: Mapping[str, object]) -> None:
+    try:
+        manager.check_pending()
+    except pluggy.PluginValidationError as error:
+        raise ConfigurationError(
+            f"The plugin '{manager.get_name(error.plugin)}' has a hook that does not exist: {error}. "
+            f"The hooks are listed in flask_atomic.hookspecs."
+        ) from error
+    for name, plugin in plugins.items():
+        known = {hook.name: hook for hook in manager.get_hookcallers(plugin) or ()}
+        for attribute in dir(plugin):
+            if attribute.startswith("atomic_") and attribute not in known:
+                raise ConfigurationError(
+                    f"'{attribute}' of the plugin '{name}' is not marked as a hook. Put @hookimpl above it, or give "
+                    f"it a name that does not begin with 'atomic_'."
+                )
+        for hook in known:
+            function = getattr(plugin, hook)
+            if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+                raise ConfigurationError(
+                    f"'{hook}' of the plugin '{name}' is an async function. Hooks are called synchronously: write "
+                    f"it with a plain def."
+                )
+
+
+def _implements(plugin: object, caller: pluggy.HookCaller) -> bool:
+    return any(impl.plugin is plugin and not impl.wrapper and not impl.hookwrapper for impl in caller.get_hookimpls())
+
+
+def _is_layer(manager: pluggy.PluginManager, plugin: object) -> bool:
+    return _implements(plugin, manager.hook.atomic_claim)
+
+
+def _only(manager: pluggy.PluginManager, hook: str, plugin: object) -> pluggy.HookCaller:
+    """A caller of `hook` that reaches `plugin` and everybody's wrappers, but no other implementation."""
+    others = [other for other in manager.get_plugins() if other is not plugin]
+    caller = getattr(manager.hook, hook)
+    return manager.subset_hook_caller(hook, [other for other in others if _implements(other, caller)])
+
+
+def _layer(manager: pluggy.PluginManager, name: str, plugin: object) -> Layer:
+    hooks = [hook.removeprefix("atomic_") for hook in vars(DataLayer) if hook.startswith("atomic_")]
+    return Layer(name, plugin, {hook: _only(manager, f"atomic_{hook}", plugin) for hook in hooks})
+
+
+def _binding(resource: Resource, layers: Sequence[Layer]) -> Binding:
+    layer = _claimant(resource, layers)
+    _check_owed(layer, resource)
+    shown = tuple(relationship for relationship in resource.relationships.values() if relationship.shown)
+    return Binding(
+        resource=resource,
+        layer=layer,
+        may_wait=_may_wait(layer, resource),
+        shown=shown,
+        shown_to_one=frozenset(relationship.type for relationship in shown if not relationship.many),
+        shown_to_many=frozenset(relationship.type for relationship in shown if relationship.many),
+        exclusive=frozenset(
+            relationship
+            for relationship in resource.relationships.values()
+            if _exclusive(layer, resource, relationship)
+        ),
+    )
+
+
+def _exclusive(layer: Layer, resource: Resource, relationship: Relationship) -> bool:
+    if relationship.many:
+        return relationship.shown
+    return layer.exclusive(resource=resource, relationship=relationship) is not False
+
+
+def _may_wait(layer: Layer, resource: Resource) -> bool:
+    if not layer.defers_writes:
+        return False
+    if resource.independent is not None:
+        return resource.independent
+    return not resource.codec.computed and layer.independent(resource=resource) is not False
+
+
+def _claimant(resource: Resource, layers: Sequence[Layer]) -> Layer:
+    candidates = [layer for layer in layers if resource.layer in (None, layer.name)]
+    if not candidates:
+        raise ConfigurationError(
+            f"'{resource.type}' asks for the layer '{resource.layer}', which is not there. "
+            f"The layers are: {_names(layers)}."
+        )
+    for layer in candidates:
+        if layer.claim(resource=resource) is not None:
+            return layer
+    raise ConfigurationError(
+        f"No data layer claims '{resource.type}'. Asked were: {_names(candidates)}. The SQLAlchemy layer claims a "
+        f"type that is declared with model=...; other layers say in their documentation what they need."
+    )
+
+
+def _names(layers: Iterable[Layer]) -> str:
+    return ", ".join(f"'{layer.name}'" for layer in layers)
+
+
+def _check_owed(layer: Layer, resource: Resource) -> None:
+    owed: list[Any] = [hook for hook in _OWED if not layer.supports(hook)]
+    if any(relationship.shown for relationship in resource.relationships.values()) and not layer.supports("linkage"):
+        owed.append("linkage")
+    if owed:
+        raise ConfigurationError(
+            f"The data layer '{layer.name}', which serves '{resource.type}', lacks "
+            f"{', '.join(f'atomic_{hook}' for hook in owed)}."
+        )

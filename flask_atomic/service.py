@@ -1,0 +1,62 @@
+"""One endpoint, ready to serve: a body of JSON goes in, and what was performed comes out. It knows nothing of HTTP."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from . import document, execution, href, planning, strictjson
+from .plugins import Plugins
+from .resources import Catalog, Record
+from .settings import Settings
+
+__all__ = ["Service"]
+
+_logger = logging.getLogger(__name__)
+
+Answer = TypeVar("Answer")
+
+
+class Service:
+    """The resource types, plugins and settings of one `Atomic` in one application. Nothing of it ever changes."""
+
+    def __init__(self, catalog: Catalog, plugins: Plugins, settings: Settings, endpoint: href.Endpoint) -> None:
+        self.catalog = catalog
+        self.plugins = plugins
+        self.settings = settings
+        self.endpoint = endpoint
+        """Where the application put the endpoint, as far as that is known without a request."""
+
+    def fields_of(self, type_: str) -> frozenset[str] | None:
+        """The names of the fields that resources of the type show, None if there is no such type."""
+        resource = self.catalog.get(type_)
+        return None if resource is None else resource.codec.fields
+
+    def perform(
+        self, body: bytes | str, endpoint: href.Endpoint, present: Callable[[Sequence[Record]], Answer]
+    ) -> Answer:
+        """Perform the operations of a document, all or none.
+
+        :param endpoint: where the document was sent to, since a `href` is relative to it.
+        :param present: makes the answer from a record for each operation. It is called before the commit: what cannot
+            be presented is not stored either.
+        :return: the answer.
+        :raises RequestFailed: if the request is refused; nothing was changed then.
+        """
+        operations = document.read(
+            strictjson.parse(body),
+            lambda reference: href.resolve(reference, endpoint, self.catalog),
+            self.settings.max_operations,
+        )
+        plan = planning.plan(operations, self.plugins)
+        records, answer = execution.perform(plan, self.plugins, present, batch=self.settings.batch)
+        self._tell(records)
+        return answer
+
+    def _tell(self, records: Sequence[Record]) -> None:
+        for name, committed in self.plugins.committed.items():
+            try:
+                committed(records=records)
+            except Exception:
+                _logger.exception("The plugin '%s' failed in atomic_committed.", name)
