@@ -8,7 +8,7 @@ from werkzeug.local import LocalProxy
 
 from .document import Operation
 
-__all__ = ["current_operation", "performing"]
+__all__ = ["Performing", "current_operation"]
 
 _operation: ContextVar[Operation | None] = ContextVar("flask_atomic.operation", default=None)
 
@@ -27,7 +27,7 @@ While writes of several operations are flushed together there is no single one e
 """
 
 
-class performing:
+class Performing:
     """A context manager: `operation` is the current one inside it, None for none."""
 
     def __init__(self, operation: Operation | None) -> None:

@@ -11,12 +11,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
-from .context import performing
+from .context import Performing
 from .errors import Code, ErrorObject, OperationFailed, RequestFailed, Transient
 from .hookspecs import Related
-from .planning import Key, Plan, PlannedLinkage, Step, target_path
 from .plugins import Binding, Layer, Plugins
 from .resources import Record, Reference, Relationship
+from .results import resource_objects
+from .steps import Key, Plan, PlannedLinkage, Step, target_path
 from .transaction import Transaction, refuse_unless_atomic
 
 __all__ = ["perform"]
@@ -107,7 +108,7 @@ class _Attempt:
             self._read_together()
         references = []
         for position, step in enumerate(self._steps):
-            with performing(step.operation):
+            with Performing(step.operation):
                 references.append(self._run_step(position, step))
         if self._waiting:
             self._settle()
@@ -220,7 +221,7 @@ class _Attempt:
         """Read every existing resource that the operations name by id, in one go for each type."""
         named: dict[str, dict[Any, None]] = {}
         for step in self._steps:
-            for key in step.keys():
+            for key in step.named():
                 if key.lid is None:
                     named.setdefault(key.type, {})[key.id] = None
         for type_, ids in named.items():
@@ -334,7 +335,7 @@ class _Attempt:
     def _settle(self) -> None:
         """Write what waits and make the results."""
         waiting = self._waiting
-        with performing(waiting[0].step.operation if len(waiting) == 1 else None):
+        with Performing(waiting[0].step.operation if len(waiting) == 1 else None):
             for layer in dict.fromkeys(step.binding.layer for _, step, _ in waiting):
                 self._flush(layer)
             self._show([entry for entry in waiting if entry.step.verb in ("add", "update")])
@@ -355,7 +356,8 @@ class _Attempt:
         for binding, entries in by_binding.items():
             for entry in entries:
                 self._remember(entry)
-            resources = self._representations(binding, [entry.reference for entry in entries])
+            unit = self._unit(binding.layer)
+            resources = resource_objects(binding, unit, [entry.reference for entry in entries])
             for entry, resource in zip(entries, resources, strict=True):
                 self._results[entry.position] = {"data": resource}
 
@@ -365,27 +367,6 @@ class _Attempt:
         self._cache[by_id] = reference
         if entry.step.verb == "add" and key is not None and key.lid is not None:
             self._local_ids[key] = by_id
-
-    def _representations(self, binding: Binding, references: Sequence[Reference]) -> list[dict[str, Any]]:
-        resource, layer = binding.resource, binding.layer
-        entities = [reference.entity for reference in references]
-        resources = [
-            {"type": resource.type, "id": str(reference.id), **members}
-            for reference, members in zip(references, resource.codec.dump(entities), strict=True)
-        ]
-        for relationship in binding.shown:
-            linkage = layer.linkage(
-                unit=self._unit(layer), resource=resource, entities=entities, relationship=relationship
-            )
-            for shown, related in zip(resources, linkage, strict=True):
-                shown.setdefault("relationships", {})[relationship.name] = {"data": _linkage(relationship, related)}
-        return resources
-
-
-def _linkage(relationship: Relationship, related: Any) -> Any:
-    if relationship.many:
-        return [{"type": relationship.type, "id": str(id_)} for id_ in related]
-    return None if related is None else {"type": relationship.type, "id": str(related)}
 
 
 _PERFORM: Mapping[str, Callable[[_Attempt, Step], Reference]] = {

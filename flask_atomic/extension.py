@@ -13,7 +13,6 @@ from flask import Blueprint, Response, current_app, got_request_exception, reque
 from flask.blueprints import BlueprintSetupState
 from flask.sansio.app import App
 from flask.typing import ResponseReturnValue
-from marshmallow_jsonapi import Schema
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from .codec import Codec
@@ -23,6 +22,7 @@ from .href import Endpoint
 from .negotiation import CONTENT_TYPE, EXTENSION, check_accept, check_content_type, sparse_fields
 from .plugins import bind
 from .resources import Catalog, ClientIds, Record, Resource
+from .schemas import SchemaClass
 from .service import Service
 from .settings import Settings
 
@@ -77,7 +77,7 @@ class Atomic:
 
     def resource(
         self,
-        schema: type[Schema],
+        schema: SchemaClass,
         *,
         layer: str | None = None,
         client_ids: ClientIds = "forbidden",

@@ -7,99 +7,18 @@ away and made again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from .codec import InvalidResource
-from .context import performing
+from .context import Performing
 from .document import Identifier, Linkage, Operation, Ref, ResourceObject
-from .errors import Code, ErrorObject, OperationFailed, RequestFailed, Token, Unprocessable
-from .plugins import Binding, Layer, Plugins
+from .errors import Code, ErrorObject, OperationFailed, RequestFailed, Token
+from .plugins import Binding, Plugins
 from .resources import Relationship
+from .steps import Key, Plan, PlannedLinkage, Step, Verb, target_path
 
-__all__ = ["Key", "Plan", "PlannedLinkage", "Step", "Verb", "plan", "target_path"]
-
-Verb = Literal["add", "update", "remove", "add_to_relationship", "set_relationship", "remove_from_relationship"]
-"""The hook that performs a step, without its prefix `atomic_`."""
-
-
-class Key(NamedTuple):
-    """What a resource is known by during one request: its type with its canonical id, or with its local id."""
-
-    type: str
-    id: Any
-    lid: str | None
-
-
-PlannedLinkage = Mapping[Key, tuple[Token, ...]]
-"""The related resources of one relationship without duplicates, each with where the operation names it first."""
-
-
-class Step(NamedTuple):
-    """One operation, ready to be performed.
-
-    :param target: the resource; None for a new one that has neither a client's id nor a local id.
-    :param relationship: the relationship that the operation is on, if it is on one.
-    :param attributes: loaded values by the attribute of the entity.
-    :param linkage: the relationships to write.
-    """
-
-    operation: Operation
-    verb: Verb
-    binding: Binding
-    target: Key | None
-    relationship: Relationship | None
-    attributes: Mapping[str, Any]
-    linkage: Mapping[Relationship, PlannedLinkage]
-
-    @property
-    def may_wait(self) -> bool:
-        """Whether the write may be flushed together with others: not that of the members of a to-many."""
-        return self.binding.may_wait and (self.relationship is None or not self.relationship.many)
-
-    @property
-    def writes_like(self) -> str:
-        """What the write is to a store: setting a to-one relationship updates its resource."""
-        return "update" if self.verb == "set_relationship" else self.verb
-
-    def keys(self) -> Iterator[Key]:
-        """Every resource that the operation names."""
-        if self.target is not None:
-            yield self.target
-        for linkage in self.linkage.values():
-            yield from linkage
-
-    def error(self, code: Code, detail: str, *tokens: Token) -> ErrorObject:
-        """An error object that points into the operation."""
-        return ErrorObject.of(code, detail, pointer=self.operation.pointer(*tokens))
-
-    def blame(self, failure: OperationFailed) -> ErrorObject:
-        """The error object of what a layer or a plugin raised: at the member it blames if that was sent."""
-        data = self.operation.data
-        resource = self.binding.resource
-        if failure.attribute is not None and isinstance(data, ResourceObject):
-            name = resource.codec.attributes.get(failure.attribute)
-            if name is not None and name in data.attributes:
-                code = Code.INVALID_ATTRIBUTE if isinstance(failure, Unprocessable) else failure.code
-                return self.error(code, failure.detail, "data", "attributes", name)
-        if failure.relationship is not None:
-            code = Code.INVALID_RELATIONSHIP if isinstance(failure, Unprocessable) else failure.code
-            if self.relationship is not None and self.relationship.attribute == failure.relationship:
-                return self.error(code, failure.detail, "data")
-            for relationship in self.linkage:
-                if relationship.attribute == failure.relationship:
-                    return self.error(code, failure.detail, "data", "relationships", relationship.name)
-        return self.error(failure.code, failure.detail)
-
-
-class Plan(NamedTuple):
-    """All operations of a request, ready to be performed.
-
-    :param written: the layers that the operations write to.
-    """
-
-    steps: tuple[Step, ...]
-    written: frozenset[Layer]
+__all__ = ["plan"]
 
 
 def plan(operations: Sequence[Operation], plugins: Plugins) -> Plan:
@@ -130,14 +49,14 @@ class _Planner:
         self.errors: list[ErrorObject] = []
 
     def step(self, operation: Operation) -> Step | None:
-        with performing(operation):
+        with Performing(operation):
             try:
                 if operation.href is not None and operation.ref is None:
                     raise self._stop(operation, Code.UNKNOWN_HREF, "No resource lives there.", "href")
                 if operation.ref is not None and operation.ref.relationship is not None:
                     step = self._relationship_step(operation, operation.ref, operation.ref.relationship)
                 else:
-                    step = self._STEPS[operation.op](self, operation)
+                    step = _STEPS[operation.op](self, operation)
             except _Unplannable:
                 return None
             self._ask_for_permission(step)
@@ -183,8 +102,6 @@ class _Planner:
         if target.lid is not None:
             self._removed.add((target.type, target.lid))
         return Step(operation, "remove", binding, target, None, {}, {})
-
-    _STEPS = {"add": _add, "update": _update, "remove": _remove}
 
     def _identity_of_new(self, operation: Operation, binding: Binding, data: ResourceObject) -> Key | None:
         policy = binding.resource.client_ids
@@ -412,6 +329,12 @@ class _Planner:
         return _Unplannable()
 
 
+_STEPS: Mapping[str, Callable[[_Planner, Operation], Step]] = {
+    "add": _Planner._add,
+    "update": _Planner._update,
+    "remove": _Planner._remove,
+}
+
 _VERBS_ON_RELATIONSHIPS: Mapping[str, Verb] = {
     "add": "add_to_relationship",
     "update": "set_relationship",
@@ -422,14 +345,6 @@ _VERBS_ON_RELATIONSHIPS: Mapping[str, Verb] = {
 def _resource_object(operation: Operation) -> ResourceObject:
     assert isinstance(operation.data, ResourceObject)
     return operation.data
-
-
-def target_path(operation: Operation, member: str | None = None) -> tuple[str, ...]:
-    """Where the operation names its target, or a member of that; a `href` has no members to point at."""
-    if operation.href is not None:
-        return ("href",)
-    named = "data" if operation.ref is None else "ref"
-    return (named,) if member is None else (named, member)
 
 
 def _not_found(identifier: Identifier) -> str:

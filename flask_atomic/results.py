@@ -1,0 +1,36 @@
+"""Resources as the results of operations show them, all of one type at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from .plugins import Binding
+from .resources import Reference, Relationship
+
+__all__ = ["resource_objects"]
+
+
+def resource_objects(binding: Binding, unit: Any, references: Sequence[Reference]) -> list[dict[str, Any]]:
+    """Return the resource object (JSON:API 1.1, "Resource Objects") of each resource as it is now.
+
+    :param references: resources of the type of `binding`, all of them written to the store.
+    """
+    entities = [reference.entity for reference in references]
+    objects = [
+        {"type": reference.type, "id": str(reference.id), **members}
+        for reference, members in zip(references, binding.resource.codec.dump(entities), strict=True)
+    ]
+    for relationship in binding.shown:
+        linkage = binding.layer.linkage(
+            unit=unit, resource=binding.resource, entities=entities, relationship=relationship
+        )
+        for shown, related in zip(objects, linkage, strict=True):
+            shown.setdefault("relationships", {})[relationship.name] = {"data": _linkage(relationship, related)}
+    return objects
+
+
+def _linkage(relationship: Relationship, related: Any) -> Any:
+    if relationship.many:
+        return [{"type": relationship.type, "id": str(id_)} for id_ in related]
+    return None if related is None else {"type": relationship.type, "id": str(related)}
