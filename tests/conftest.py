@@ -1,0 +1,62 @@
+"""Fixtures of all tests.
+
+Name the fixture of an application anything but `app`: pytest-flask pushes one context for the whole of a test that has
+a fixture of that name, and what should be separate requests then share their state.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+from tests import servers
+
+# How long an example takes says more about the machine than about the code.
+settings.register_profile("steady", deadline=None, derandomize="CI" in os.environ)
+settings.load_profile("steady")
+
+
+@pytest.fixture(scope="session")
+def postgresql_database() -> Iterator[servers.Database]:
+    """This session's database on a PostgreSQL server; tests ask for `postgresql_url`."""
+    yield from servers.lent(servers.postgresql_database())
+
+
+@pytest.fixture(scope="session")
+def mariadb_database() -> Iterator[servers.Database]:
+    """This session's database on a MariaDB server; tests ask for `mariadb_url`."""
+    yield from servers.lent(servers.mariadb_database())
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> Iterator[str]:
+    """The URL, a string, of an SQLite database in a file that does not exist yet."""
+    with servers.engines_disposed():
+        yield f"sqlite:///{tmp_path / 'database.sqlite'}"
+
+
+@pytest.fixture
+def postgresql_url(postgresql_database: servers.Database) -> Iterator[str]:
+    """The URL, a string, of an empty PostgreSQL database."""
+    postgresql_database.empty()
+    with servers.engines_disposed():
+        yield postgresql_database.url
+
+
+@pytest.fixture
+def mariadb_url(mariadb_database: servers.Database) -> Iterator[str]:
+    """The URL, a string, of an empty MariaDB database."""
+    mariadb_database.empty()
+    with servers.engines_disposed():
+        yield mariadb_database.url
+
+
+@pytest.fixture(params=["sqlite", "postgresql", "mariadb"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """The URL, a string, of an empty database: the test runs once on each kind of server."""
+    url: str = request.getfixturevalue(f"{request.param}_url")
+    return url
