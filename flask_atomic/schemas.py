@@ -1,0 +1,246 @@
+"""A user's schema made fit to see the attributes of a resource, and nothing else of it, at any number of threads.
+
+The schema is derived from once and overridden at marshmallow's own extension points only. What loads is kept from
+crashing on values that nobody thought of; what is dumped can be written as JSON.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from datetime import date, time
+from decimal import Decimal
+from enum import Enum
+from traceback import walk_tb
+from types import new_class
+from typing import Any
+from uuid import UUID
+
+import marshmallow
+import marshmallow_jsonapi
+from marshmallow import ValidationError, fields
+from marshmallow.fields import Field
+from marshmallow_jsonapi.fields import ResourceMeta
+
+from .errors import ConfigurationError
+from .problems import InvalidResource, find_problems
+
+__all__ = ["SchemaClass", "derive", "is_computed", "nested_fields"]
+
+SchemaClass = type[marshmallow.Schema]
+
+
+def derive(schema: Any, **options: Any) -> marshmallow.Schema:
+    """Return an instance of a class derived from `schema`, made with `options` as marshmallow has them.
+
+    :raises ConfigurationError: if it is no class of marshmallow-jsonapi, or one that cannot be used.
+    """
+    is_schema = isinstance(schema, type) and issubclass(schema, marshmallow_jsonapi.Schema)
+    if not is_schema:
+        raise ConfigurationError(f"{schema!r} is not a class that derives from marshmallow_jsonapi.Schema.")
+    try:
+        meta = type("Meta", (schema.Meta,), {"register": False, **_without_urls(schema.Meta)})
+        derived = new_class(schema.__name__, (_AttributesOnly, schema), exec_body=lambda body: body.update(Meta=meta))
+        instance: marshmallow.Schema = derived(**options)
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise ConfigurationError(f"The schema {schema.__name__} cannot be used: {error}") from error
+    return instance
+
+
+def _without_urls(meta: type) -> dict[str, None]:
+    """The options that `marshmallow_jsonapi.flask` writes into `Meta` and refuses to find there in a derived class."""
+    return dict.fromkeys(("self_url", "self_url_kwargs", "self_url_many")) if hasattr(meta, "self_view") else {}
+
+
+class _AttributesOnly(marshmallow.Schema):
+    """What stands in front of the user's schema."""
+
+    class Meta:
+        register = False
+
+    get_resource_links: Callable[[Mapping[str, Any]], Any]  # marshmallow-jsonapi has it
+
+    def on_bind_field(self, field_name: str, field_obj: Field) -> None:
+        super().on_bind_field(field_name, field_obj)
+        if field_name == "id":
+            field_obj.data_key = "id"  # where the standard has it, whatever the schema makes of names
+            field_obj.required = False  # whose choice the id is, the application says elsewhere
+        _guard(field_obj)
+
+    def handle_error(self, error: ValidationError, data: Any, **_: Any) -> None:
+        raise InvalidResource(find_problems(self, error.messages_dict, data["data"]))
+
+    def format_item(self, item: Mapping[str, Any]) -> dict[str, Any]:
+        values = {
+            name: value if type(value) in _PLAIN else _writable(value, f"{type(self).__name__}, {name}")
+            for name, value in item.items()
+            if name != "id"
+        }
+        meta = values.pop(_META, None)
+        members: dict[str, Any] = {"attributes": values} if values else {}
+        if meta:
+            members["meta"] = meta
+        if links := self.get_resource_links(item):
+            members["links"] = links
+        return members
+
+    def wrap_response(self, data: Any, _many: bool) -> dict[str, Any]:
+        return {"data": data}  # links of the document are not the schema's
+
+
+_META = ResourceMeta().data_key
+
+
+# -------------------------------------------------------------------------------------------- what a schema consists of
+
+
+def _parts(field: Field) -> Iterator[Field]:
+    """The field itself and those of its elements, as far as no schema of their own."""
+    yield field
+    if isinstance(field, fields.List):
+        yield from _parts(field.inner)
+    elif isinstance(field, fields.Tuple):
+        for part in field.tuple_fields:
+            yield from _parts(part)
+    elif isinstance(field, fields.Mapping):
+        for part in filter(None, (field.key_field, field.value_field)):
+            yield from _parts(part)
+
+
+def nested_fields(field: Field) -> list[fields.Nested]:
+    """The fields in `field`, itself included, whose values have a schema of their own."""
+    return [part for part in _parts(field) if isinstance(part, fields.Nested)]
+
+
+def is_computed(schema: marshmallow.Schema, seen: frozenset[SchemaClass] = frozenset()) -> bool:
+    """Whether anything that is dumped comes from elsewhere than an attribute of the entity.
+
+    :param seen: the classes that are not to be looked into again.
+    """
+    hooks = type(schema).resolve_hooks()
+    dump_hooks = {name for tag in ("pre_dump", "post_dump") for name, *_ in hooks.get(tag, ())}
+    if dump_hooks - {"format_json_api_response"}:
+        return True
+    if type(schema).get_attribute is not marshmallow.Schema.get_attribute:
+        return True
+    shown = schema.dump_fields.values()
+    inner = (nested.schema for field in shown for nested in nested_fields(field))
+    seen |= {type(schema)}
+    return any(map(_is_computed, shown)) or any(is_computed(each, seen) for each in inner if type(each) not in seen)
+
+
+def _is_computed(field: Field) -> bool:
+    return (
+        isinstance(field, fields.Method | fields.Function)
+        or "." in (field.attribute or "")
+        or type(field).serialize is not Field.serialize
+        or type(field).get_value is not Field.get_value
+    )
+
+
+# ---------------------------------------------------------------------------------------------------------- loading
+
+
+def _guard(field: Field) -> None:
+    """Make the field, and those inside it, refuse the values that marshmallow crashes on or lets slip through."""
+    for part in _parts(field):
+        if "deserialize" not in vars(part):
+            vars(part)["deserialize"] = _guarded(part)
+
+
+def _guarded(field: Field) -> Callable[..., Any]:
+    unguarded = field.deserialize
+    refuse_slip = next((refuse for kind, refuse in _SLIPS.items() if isinstance(field, kind)), None)
+
+    def deserialize(value: Any, attr: str | None = None, data: Any = None, **kwargs: Any) -> Any:
+        if refuse_slip:
+            refuse_slip(field, value)
+        try:
+            loaded = unguarded(value, attr, data, **kwargs)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            if _is_of_application(error):
+                raise
+            raise ValidationError("Not a valid value.") from error
+        if isinstance(loaded, Decimal) and not _has_number(loaded):
+            raise ValidationError("The number is out of range.")  # written out, it could fill the memory
+        return loaded
+
+    return deserialize
+
+
+def _guard_members(field: fields.Nested, _: Any) -> None:
+    for member in field.schema.load_fields.values():  # not at start-up: a schema may be nested in itself
+        _guard(member)
+
+
+def _refuse_other_attribute(field: fields.Enum, value: Any) -> None:
+    if isinstance(value, str) and not field.by_value and value not in field.enum.__members__:
+        raise field.make_error("unknown", choices=field.choices_text)  # `__class__`, for one, would be found
+
+
+def _refuse_mapping(field: Field, value: Any) -> None:
+    if isinstance(value, Mapping):
+        raise field.make_error("invalid")  # its names would be taken for elements
+
+
+def _refuse_scope(field: fields.IP | fields.IPInterface, value: Any) -> None:
+    if field.exploded and "%" in str(value):
+        raise ValidationError("Not a valid value.")  # such an address loads, but cannot be exploded
+
+
+_SLIPS: dict[type[Field], Callable[[Any, Any], None]] = {
+    fields.Nested: _guard_members,
+    fields.Enum: _refuse_other_attribute,
+    fields.List: _refuse_mapping,
+    fields.Tuple: _refuse_mapping,
+    fields.IP: _refuse_scope,
+    fields.IPInterface: _refuse_scope,
+}
+
+
+def _has_number(value: Decimal) -> bool:
+    """Whether JSON has a number, within the range of a double, for the value; zero and NaN are as they should be."""
+    return not value.is_finite() or not value or (math.isfinite(float(value)) and float(value) != 0)
+
+
+def _is_of_application(error: Exception) -> bool:
+    """Whether code of the application, not of marshmallow, did what failed: a defect to be seen, and no bad value."""
+    modules = (str(frame.f_globals.get("__name__")) for frame, _ in walk_tb(error.__traceback__))
+    packages = [module.partition(".")[0] for module in modules if module != __name__]
+    doers = [package for package in packages if package not in sys.stdlib_module_names]
+    return doers[-1:] not in ([], ["marshmallow"])
+
+
+# ---------------------------------------------------------------------------------------------------------- dumping
+
+_PLAIN = frozenset({str, int, bool, type(None)})
+
+
+def _writable(value: Any, where: str) -> Any:
+    """Return the value as JSON can have it; `where` names it if it cannot."""
+    if type(value) in _PLAIN:
+        return value
+    if isinstance(value, float | Decimal):
+        return _number(value)
+    if isinstance(value, Mapping):
+        return {str(_writable(name, where)): _writable(inner, where) for name, inner in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_writable(inner, where) for inner in value]
+    if isinstance(value, Enum):
+        return _writable(value.value, where)
+    if isinstance(value, date | time):
+        return value.isoformat()
+    if isinstance(value, UUID):
+        return str(value)
+    if isinstance(value, str | int):
+        return value
+    raise TypeError(f"{where}: a {type(value).__name__} cannot be written as JSON; choose a field that makes it text.")
+
+
+def _number(value: float | Decimal) -> float | int | str:
+    if not math.isfinite(value):
+        return str(Decimal(value))
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    return value
