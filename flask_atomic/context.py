@@ -6,7 +6,7 @@ from contextvars import ContextVar, Token
 
 from werkzeug.local import LocalProxy
 
-from .document import Operation
+from .operations import Operation
 
 __all__ = ["Performing", "current_operation"]
 

@@ -6,80 +6,15 @@ is told to it by the function that it is given.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from collections.abc import Callable
+from typing import Any
 
 from .errors import Code, ErrorObject, RequestFailed, Token, pointer
+from .operations import OPERATIONS, RESULTS, Identifier, Linkage, Operation, Ref, ResourceObject
 
-__all__ = ["OPERATIONS", "RESULTS", "Identifier", "Linkage", "Operation", "Ref", "ResourceObject", "read"]
-
-OPERATIONS = "atomic:operations"
-RESULTS = "atomic:results"
+__all__ = ["ResolveHref", "read"]
 
 _FOREIGN_MEMBERS = ("data", "included", "errors", RESULTS)
-
-
-class Identifier(NamedTuple):
-    """A resource identifier object: a `type` with either an `id` or a local id (`lid`)."""
-
-    type: str
-    id: str | None
-    lid: str | None
-
-
-Linkage = Identifier | tuple[Identifier, ...] | None
-"""Resource linkage: one identifier or none for a to-one relationship, a tuple of them for a to-many."""
-
-
-class Ref(NamedTuple):
-    """What an operation targets: a resource, a relationship of one, or (`id` and `lid` both None) a collection."""
-
-    type: str
-    id: str | None
-    lid: str | None
-    relationship: str | None
-
-
-class ResourceObject(NamedTuple):
-    """The `data` of an operation on a resource.
-
-    :param relationships: the linkage of each relationship by its name.
-    :param members: the names of the members that were sent, `attributes` for instance.
-    """
-
-    type: str
-    id: str | None
-    lid: str | None
-    attributes: Mapping[str, Any]
-    relationships: Mapping[str, Linkage]
-    meta: Mapping[str, Any]
-    members: Collection[str]
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """One operation object, in the shape that the extension asks for ("Operation Objects").
-
-    :param index: its place in the request, from 0.
-    :param op: what to do.
-    :param ref: the target, from the member `ref` or from where `href` leads; None without a target.
-    :param href: the member `href`; where it leads nowhere, `ref` is None.
-    :param data: the resource of an `add` or `update`, the linkage of an operation on a relationship, else None.
-    :param meta: the operation's own `meta`.
-    """
-
-    index: int
-    op: Literal["add", "update", "remove"]
-    ref: Ref | None
-    href: str | None
-    data: ResourceObject | Linkage
-    meta: Mapping[str, Any]
-
-    def pointer(self, *tokens: Token) -> str:
-        """The pointer to a member of this operation; to the operation itself without tokens."""
-        return pointer(OPERATIONS, self.index, *tokens)
-
 
 ResolveHref = Callable[[str], Ref | None]
 """Where a `href` leads, None for nowhere.

@@ -145,6 +145,12 @@ class RequestFailed(Exception):
         """The HTTP status of the answer."""
         return overall_status(self.errors)
 
+    @classmethod
+    def because_of(cls, failure: OperationFailed) -> RequestFailed:
+        """The refusal for a failure that no operation is to blame for: that of a commit, or one that will pass."""
+        headers = {"Retry-After": "1"} if isinstance(failure, Transient) else None
+        return cls(ErrorObject.of(failure.code, failure.detail), headers=headers)
+
 
 class OperationFailed(Exception):
     """What a data layer or a plugin raises when an operation cannot be performed; raise one of the subclasses.

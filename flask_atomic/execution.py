@@ -57,8 +57,7 @@ def _attempt(plan: Plan, plugins: Plugins, present: Present[Answer], *, batch: b
             answer = present(records)
             transaction.commit()
         except OperationFailed as failure:  # of the commit, or of nobody in particular
-            headers = {"Retry-After": "1"} if isinstance(failure, Transient) else None
-            raise RequestFailed(ErrorObject.of(failure.code, failure.detail), headers=headers) from failure
+            raise RequestFailed.because_of(failure) from failure
         return records, answer
 
 
@@ -79,6 +78,7 @@ class _Attempt:
         self._unit = transaction.unit
         self._batch = batch
         self._cache: dict[Key, Reference] = {}  # never holds a miss
+        self._has_read_together = False  # and has forgotten nothing of it since
         self._local_ids: dict[Key, Key] = {}  # from the local ids of written resources to their ids
         self._waiting: list[_Waiting] = []
         self._waiting_references: set[Reference] = set()
@@ -123,7 +123,7 @@ class _Attempt:
             raise
         except OperationFailed as failure:
             raise RequestFailed(step.blame(failure)) from failure
-        self._cache.clear()
+        self._forget()
         return reference
 
     def _perform(self, position: int, step: Step) -> Reference:
@@ -160,8 +160,8 @@ class _Attempt:
         return reference
 
     def _refuse_taken(self, step: Step, target: Key) -> None:
-        # A batched attempt read all client ids beforehand; what it could not know, the store refuses.
-        known = self._cache.get(target) if self._batch else self._find([target]).get(target)
+        # As long as the cache has all that was read together, a client's id that is not in it was free.
+        known = self._cache.get(target) if self._has_read_together else self._find([target]).get(target)
         if known is not None and known.entity is not None:
             detail = f"There is a resource of type '{target.type}' with this id already."
             raise RequestFailed(step.error(Code.ID_TAKEN, detail, "data", "id"))
@@ -226,11 +226,16 @@ class _Attempt:
                     named.setdefault(key.type, {})[key.id] = None
         for type_, ids in named.items():
             self._fetch(self._bindings[type_], ids)
+        self._has_read_together = True
 
     def _fetch(self, binding: Binding, ids: Iterable[Any]) -> None:
         layer, resource = binding.layer, binding.resource
         for id_, entity in layer.get(unit=self._unit(layer), resource=resource, ids=list(ids)).items():
             self._cache[Key(resource.type, id_, None)] = Reference(resource, entity, id_, self._find_id)
+
+    def _forget(self) -> None:
+        self._cache.clear()
+        self._has_read_together = False
 
     def _find(self, keys: Iterable[Key]) -> dict[Key, Reference]:
         """The resources that exist of those that `keys`, all of one type, name."""
@@ -317,7 +322,8 @@ class _Attempt:
         if not step.may_wait or step.writes_like != first.writes_like:
             return True
         if step.verb == "remove":
-            return step.binding is not first.binding  # a child must not go after its parent unnoticed
+            # A child must not go after its parent unnoticed.
+            return step.binding is not first.binding or step.binding.refers_to_itself
         return any(self._changes_what_waits(step, relationship) for relationship in step.linkage)
 
     def _changes_what_waits(self, step: Step, relationship: Relationship) -> bool:
@@ -340,7 +346,7 @@ class _Attempt:
                 self._flush(layer)
             self._show([entry for entry in waiting if entry.step.verb in ("add", "update")])
         if any(entry.step.verb == "remove" for entry in waiting):
-            self._cache.clear()  # the store may have removed more than it was asked to
+            self._forget()  # the store may have removed more than it was asked to
         self._waiting = []
         self._waiting_references.clear()
         self._waiting_bindings.clear()

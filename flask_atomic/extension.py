@@ -13,13 +13,13 @@ from flask import Blueprint, Response, current_app, got_request_exception, reque
 from flask.blueprints import BlueprintSetupState
 from flask.sansio.app import App
 from flask.typing import ResponseReturnValue
-from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
 
 from .codec import Codec
-from .document import RESULTS
 from .errors import Code, ConfigurationError, ErrorObject, RequestFailed
 from .href import Endpoint
 from .negotiation import CONTENT_TYPE, EXTENSION, check_accept, check_content_type, sparse_fields
+from .operations import RESULTS
 from .plugins import bind
 from .resources import Catalog, ClientIds, Record, Resource
 from .schemas import SchemaClass
@@ -36,6 +36,7 @@ _ROUTED = (*_ALLOWED, "DELETE", "GET", "HEAD", "PATCH", "PUT", "TRACE")  # a blu
 _JSONAPI = {"version": "1.1", "ext": [EXTENSION]}
 
 View = Callable[..., ResponseReturnValue]
+_Headers = Mapping[str, str] | list[tuple[str, str]] | None
 
 
 class Atomic:
@@ -57,8 +58,11 @@ class Atomic:
         blueprint: Blueprint | None = None,
         decorators: Iterable[Callable[[View], View]] = (),
     ) -> None:
-        if not path.startswith("/") or path.endswith("/"):
-            raise ConfigurationError(f"The path {path!r} must begin with a slash and not end with one.")
+        if not path.startswith("/") or path.endswith("/") or "<" in path:
+            raise ConfigurationError(
+                f"The path {path!r} must begin with a slash, not end with one, and have no variables; the blueprint's "
+                f"prefix may have some."
+            )
         self._plugins = plugins
         self._path = path
         self._resources: list[Resource] = []
@@ -134,11 +138,12 @@ class Atomic:
         self._registered = True
         services = state.app.extensions.setdefault(_EXTENSIONS_KEY, {})
         if self not in services:
+            settings = Settings.read(state.app.config)
             catalog = Catalog(self._resources)
             services[self] = Service(
                 catalog,
                 bind(self._all_plugins(state.app), catalog),
-                Settings.read(state.app.config),
+                settings,
                 Endpoint(None, state.url_prefix or "", self._path),
             )
 
@@ -179,10 +184,18 @@ class Atomic:
         path = request.root_path.rstrip("/") + request.path.rstrip("/")
         endpoint = Endpoint(request.host, path.removesuffix(self._path), self._path)
         return service.perform(
-            request.get_data(cache=False),
+            _body(),
             endpoint,
             lambda records: _response(_results(records), fields, no_content=service.settings.no_content),
         )
+
+
+def _body() -> bytes:
+    body = request.get_data(cache=False)
+    cut_off = body and request.content_length is None and len(body) == request.max_content_length
+    if cut_off and request.input_stream.read(1):  # of a body in chunks Werkzeug reads no more, and says nothing
+        raise RequestEntityTooLarge
+    return body
 
 
 def _options() -> Response:
@@ -198,7 +211,7 @@ def _answer(view: View, values: Mapping[str, Any]) -> Response:
     except RequestFailed as failure:
         return _error_response(failure.errors, failure.status, failure.headers)
     except HTTPException as error:
-        return _of_http_exception(error)
+        return _of_defect(error) if error.code == 500 else _of_http_exception(error)
     except Exception as error:
         return _of_defect(error)
 
@@ -209,7 +222,9 @@ def _results(records: Sequence[Record]) -> list[dict[str, Any]]:
 
 def _response(results: list[dict[str, Any]], fields: Mapping[str, frozenset[str]], *, no_content: bool) -> Response:
     if no_content and not any(results):
-        return Response(status=204)
+        response = Response(status=204)
+        del response.headers["Content-Type"]  # of nothing
+        return response
     shown = [_sparse(result, fields) for result in results] if fields else results
     return _document({"jsonapi": _JSONAPI, RESULTS: shown}, 200)
 
@@ -230,12 +245,12 @@ def _sparse(result: dict[str, Any], fields: Mapping[str, frozenset[str]]) -> dic
     return {**result, "data": shown}
 
 
-def _document(document: Mapping[str, Any], status: int, headers: Mapping[str, str] | None = None) -> Response:
+def _document(document: Mapping[str, Any], status: int, headers: _Headers = None) -> Response:
     body = json.dumps(document, allow_nan=False, separators=(",", ":"))
     return Response(body, status, headers, content_type=CONTENT_TYPE)
 
 
-def _error_response(errors: Sequence[ErrorObject], status: int, headers: Mapping[str, str] | None = None) -> Response:
+def _error_response(errors: Sequence[ErrorObject], status: int, headers: _Headers = None) -> Response:
     limit = current_app.config["ATOMIC_MAX_ERRORS"]
     told = [error.to_json() for error in errors[:limit]]
     return _document({"jsonapi": _JSONAPI, "errors": told}, status, headers)
@@ -247,13 +262,13 @@ def _of_http_exception(error: HTTPException) -> Response:
     if error.response is not None or response.status_code < 400:
         return response
     code = _CODES.get(response.status_code)
-    detail = error.description or error.name
+    detail = str(error.description or error.name)
     told = (
         ErrorObject(response.status_code, error.name.lower().replace(" ", "-"), error.name, detail)
         if code is None
         else ErrorObject.of(code, detail)
     )
-    headers = {name: value for name, value in response.headers if name not in ("Content-Type", "Content-Length")}
+    headers = [(name, value) for name, value in response.headers if name not in ("Content-Type", "Content-Length")]
     return _error_response([told], response.status_code, headers)
 
 
@@ -264,5 +279,5 @@ def _of_defect(error: Exception) -> Response:
     id_ = str(uuid.uuid4())
     _logger.exception("Error %s: the request could not be served.", id_)
     got_request_exception.send(current_app._get_current_object(), exception=error)  # type: ignore[attr-defined]
-    detail = "The request could not be served, and nothing of it was stored. The log has more under the id."
+    detail = "The request could not be served. The log has more under the id."
     return _error_response([ErrorObject.of(Code.INTERNAL_ERROR, detail, id=id_)], 500)

@@ -15,18 +15,22 @@ from typing import Any
 
 import pluggy
 
-from .document import Operation
+from .operations import Operation
 from .resources import Record, Reference, Relationship, Resource
 
 __all__ = [
     "PROJECT",
     "DataLayer",
+    "Entity",
+    "Id",
     "Observer",
     "Operation",
     "Record",
     "Reference",
+    "Related",
     "Relationship",
     "Resource",
+    "Unit",
     "hookimpl",
     "hookspec",
 ]
@@ -102,6 +106,8 @@ class DataLayer:
     def atomic_commit(self, unit: Unit) -> None:
         """* Make everything that was done in the unit lasting, and close it.
 
+        A unit that was only read from is rolled back instead.
+
         :raises OperationFailed: if the store refuses; `atomic_rollback` is called then.
         """
 
@@ -135,7 +141,7 @@ class DataLayer:
     @hookspec(firstresult=True)
     def atomic_linkage(
         self, unit: Unit, resource: Resource, entities: Sequence[Entity], relationship: Relationship
-    ) -> Sequence[Id | None | Sequence[Id]]:
+    ) -> Sequence[Id | Sequence[Id] | None]:
         """Return what each entity is related to, in the order of `entities`.
 
         Called after a flush, once for each relationship that is shown. Owed by a layer that serves a type with a shown

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
-from .document import Ref
+from .operations import Ref
 from .resources import Catalog
 
 __all__ = ["Endpoint", "resolve"]
@@ -57,14 +57,16 @@ def _segments_below(href: str, endpoint: Endpoint) -> list[str] | None:
     try:
         target = urlsplit(urljoin(f"http:{base}", href))
         segments = [unquote(segment, errors="strict") for segment in target.path.split("/")]
-        host = _host(target.netloc)
+        same_host = _host(target.netloc) == _host(urlsplit(base).netloc)
     except ValueError:
         raise ValueError("The href is not a URI reference in UTF-8.") from None
     if any("\0" in segment for segment in segments):
         raise ValueError("The href holds NUL.")
-    if target.scheme not in ("http", "https") or host != _host(urlsplit(base).netloc):
+    if target.scheme not in ("http", "https") or not same_host:
         return None
     if endpoint.host is None and urlsplit(href).netloc:
+        return None
+    if "//" in urlsplit(href).path:  # an empty segment, which joining has passed over
         return None
     if len(segments) > 1 and segments[-1] == "":
         segments.pop()

@@ -8,12 +8,13 @@ away and made again.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from .codec import InvalidResource
 from .context import Performing
-from .document import Identifier, Linkage, Operation, Ref, ResourceObject
-from .errors import Code, ErrorObject, OperationFailed, RequestFailed, Token
+from .errors import Code, ErrorObject, OperationFailed, RequestFailed, Token, Transient
+from .operations import Identifier, Linkage, Operation, Ref, ResourceObject
 from .plugins import Binding, Plugins
 from .resources import Relationship
 from .steps import Key, Plan, PlannedLinkage, Step, Verb, target_path
@@ -67,11 +68,11 @@ class _Planner:
     def _add(self, operation: Operation) -> Step:
         data = _resource_object(operation)
         binding = self._binding(operation, data.type, "data", "type")
+        if data.lid is not None:
+            # Before anything else is looked at: the resource may refer to itself, and others to it, whatever is wrong.
+            self._declare(operation, data.type, data.lid)
         self._agree_on_add(operation, binding, data)
         target = self._identity_of_new(operation, binding, data)
-        if data.lid is not None:
-            # Declared before its relationships are read, since the resource may refer to itself.
-            self._declare(operation, data.type, data.lid)
         self._permit(operation, binding, "add", None, "op")
         linkage = self._relationships(operation, binding, data)
         self._require_relationships(operation, binding, data)
@@ -90,7 +91,8 @@ class _Planner:
         self._permit(operation, binding, "update", None, "op")
         linkage = self._relationships(operation, binding, data)
         for relationship in linkage:
-            self._permit(operation, binding, "update", relationship, "data", "relationships", relationship.name)
+            with suppress(_Unplannable):
+                self._permit(operation, binding, "update", relationship, "data", "relationships", relationship.name)
         attributes = self._attributes(operation, binding, data, partial=True)
         return Step(operation, "update", binding, target, None, attributes, linkage)
 
@@ -318,6 +320,8 @@ class _Planner:
             return
         try:
             self._authorize(operation=step.operation, resource=step.binding.resource)
+        except Transient as failure:
+            raise RequestFailed.because_of(failure) from failure
         except OperationFailed as refusal:
             self.errors.append(step.blame(refusal))
 

@@ -7,7 +7,7 @@ the culprit. The module calls no hook of a request.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ from .resources import Catalog, Relationship, Resource
 
 __all__ = ["Binding", "Layer", "Plugins", "bind"]
 
-_OWED = ("claim", "begin", "commit", "rollback", "parse_id", "get", "identify")
+_OWED = ("begin", "commit", "rollback", "parse_id", "get", "identify")
 
 
 class Layer:
@@ -70,6 +70,7 @@ class Binding:
     :param shown: the relationships whose linkage the resource shows.
     :param shown_to_one: the types that those of them hold that are to-one.
     :param shown_to_many: the types that the others hold.
+    :param refers_to_itself: whether resources of the type can be related to others of it.
     :param exclusive: the relationships that can take a related resource from another resource of this type, which
         shows it.
     """
@@ -80,6 +81,7 @@ class Binding:
     shown: tuple[Relationship, ...]
     shown_to_one: frozenset[str]
     shown_to_many: frozenset[str]
+    refers_to_itself: bool
     exclusive: frozenset[Relationship]
 
 
@@ -120,7 +122,9 @@ def bind(plugins: Iterable[object], catalog: Catalog) -> Plugins:
             "Atomic(MemoryLayer()); without one it needs Flask-SQLAlchemy, set up before the blueprint is registered."
         )
     bindings = {resource.type: _binding(resource, layers) for resource in catalog}
-    observers = {impl.plugin_name: impl.plugin for impl in manager.hook.atomic_committed.get_hookimpls()}
+    observers = {
+        name: plugin for name, plugin in registered.items() if _implements(plugin, manager.hook.atomic_committed)
+    }
     return Plugins(
         layers,
         bindings,
@@ -133,7 +137,7 @@ def _register(manager: pluggy.PluginManager, plugin: object) -> str:
     if inspect.isclass(plugin):
         raise ConfigurationError(f"The plugin {plugin.__name__} is a class. Give Atomic(...) an instance of it.")
     given = getattr(plugin, "name", None)
-    name = given if isinstance(given, str) else type(plugin).__name__
+    name = given if isinstance(given, str) else getattr(plugin, "__name__", type(plugin).__name__)
     try:
         registered = manager.register(plugin, name)
     except pluggy.PluginValidationError as error:
@@ -155,19 +159,40 @@ def _check_hooks(manager: pluggy.PluginManager, plugins: Mapping[str, object]) -
         ) from error
     for name, plugin in plugins.items():
         known = {hook.name: hook for hook in manager.get_hookcallers(plugin) or ()}
-        for attribute in dir(plugin):
-            if attribute.startswith("atomic_") and attribute not in known:
-                raise ConfigurationError(
-                    f"'{attribute}' of the plugin '{name}' is not marked as a hook. Put @hookimpl above it, or give "
-                    f"it a name that does not begin with 'atomic_'."
-                )
-        for hook in known:
-            function = getattr(plugin, hook)
-            if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
-                raise ConfigurationError(
-                    f"'{hook}' of the plugin '{name}' is an async function. Hooks are called synchronously: write "
-                    f"it with a plain def."
-                )
+        _check_marked(name, plugin, known)
+        _check_routed(name, plugin, known)
+        _check_synchronous(name, plugin, known)
+
+
+def _check_marked(name: str, plugin: object, known: Mapping[str, pluggy.HookCaller]) -> None:
+    for attribute in dir(plugin):
+        if attribute.startswith("atomic_") and attribute not in known:
+            raise ConfigurationError(
+                f"'{attribute}' of the plugin '{name}' is not marked as a hook. Put @hookimpl above it, or give "
+                f"it a name that does not begin with 'atomic_'."
+            )
+
+
+def _check_routed(name: str, plugin: object, known: Mapping[str, pluggy.HookCaller]) -> None:
+    routed = [hook for hook, caller in known.items() if hook in vars(DataLayer) and _implements(plugin, caller)]
+    if routed and "atomic_claim" not in routed:
+        raise ConfigurationError(
+            f"The plugin '{name}' has {', '.join(routed)}, but no atomic_claim. A data layer is not asked for anything "
+            f"without it; any other plugin can only wrap these hooks: @hookimpl(wrapper=True)."
+        )
+
+
+def _check_synchronous(name: str, plugin: object, known: Mapping[str, pluggy.HookCaller]) -> None:
+    for hook, caller in known.items():
+        if any(_is_async(impl.function) for impl in caller.get_hookimpls() if impl.plugin is plugin):
+            raise ConfigurationError(
+                f"'{hook}' of the plugin '{name}' is an async function. Hooks are called synchronously: write "
+                f"it with a plain def."
+            )
+
+
+def _is_async(function: Callable[..., Any]) -> bool:
+    return inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
 
 
 def _implements(plugin: object, caller: pluggy.HookCaller) -> bool:
@@ -201,6 +226,7 @@ def _binding(resource: Resource, layers: Sequence[Layer]) -> Binding:
         shown=shown,
         shown_to_one=frozenset(relationship.type for relationship in shown if not relationship.many),
         shown_to_many=frozenset(relationship.type for relationship in shown if relationship.many),
+        refers_to_itself=any(relationship.type == resource.type for relationship in resource.relationships.values()),
         exclusive=frozenset(
             relationship
             for relationship in resource.relationships.values()

@@ -11,8 +11,8 @@ from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 from .codec import Codec, Relationship
-from .document import Operation
 from .errors import ConfigurationError
+from .operations import Operation
 
 __all__ = ["Catalog", "ClientIds", "Record", "Reference", "Relationship", "Resource"]
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
-from .document import Operation, ResourceObject
 from .errors import Code, ErrorObject, OperationFailed, Token, Unprocessable
+from .operations import Operation, ResourceObject
 from .plugins import Binding, Layer
 from .resources import Relationship
 

@@ -55,10 +55,9 @@ class Transaction:
 
     def unit(self, layer: Layer) -> Any:
         """The unit of work of that layer, begun now if the layer was not needed before."""
-        unit = self._units.get(layer)
-        if unit is None:
-            unit = self._units[layer] = layer.begin()
-        return unit
+        if layer not in self._units:
+            self._units[layer] = layer.begin()
+        return self._units[layer]
 
     def commit(self) -> None:
         """Let the layers vote, then commit: first the one that cannot vote, if any, then those that said yes.
@@ -70,19 +69,21 @@ class Transaction:
         for layer in writing:
             if layer.can_prepare:
                 layer.prepare(unit=self._units[layer])
-        broken: Exception | None = None
+        broken: BaseException | None = None
         for position, layer in enumerate(sorted(writing, key=lambda layer: layer.can_prepare)):
             try:
                 layer.commit(unit=self._units[layer])
-            except Exception as error:
+            except BaseException as error:  # also what ends the process must not keep the others from committing
                 if position == 0:
                     raise
                 _logger.critical("The layer %s failed to commit after others had committed.", layer.name)
                 broken = broken or error
             else:
                 del self._units[layer]
-        if broken is not None:
+        if isinstance(broken, Exception):
             raise PartialCommit from broken
+        if broken is not None:
+            raise broken
 
     def rollback(self) -> None:
         """Roll back each unit that is still open, each by itself: the failure of one is logged and stops no other."""
@@ -92,3 +93,6 @@ class Transaction:
                 layer.rollback(unit=unit)
             except Exception:
                 _logger.exception("The layer %s failed to roll back.", layer.name)
+            except BaseException:
+                self.rollback()
+                raise

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flask_atomic import document
-from flask_atomic.document import Identifier, Operation, Ref, ResourceObject
+from flask_atomic.operations import Identifier, Operation, Ref, ResourceObject
 from flask_atomic.errors import RequestFailed
 from tests.documents import TypeOfResource, documents, json_values, mutated, texts
 from tests.pointers import resolve

@@ -67,7 +67,8 @@ class MemoryLayer:
     def atomic_prepare(self, unit: Unit) -> None:
         self._committing.acquire()
         unit.holds_lock = True
-        if any(self._entities.get(key) is not found for key, found in unit.found.items()):
+        changed = any(self._entities.get(key) is not found for key, found in unit.found.items())
+        if changed or any(type_ in unit.searched and (type_, id_) not in unit.found for type_, id_ in self._entities):
             raise Transient("Another request has changed the same resources.")
 
     @hookimpl
@@ -116,14 +117,15 @@ class MemoryLayer:
         relationships: Mapping[Relationship, Any],
     ) -> Entity:
         defaults = {name: make() for name, make in resource.options.get("defaults", {}).items()}
-        entity = Entity(**{**defaults, **attributes, "id": self._new_id(resource) if id is None else id})
+        entity = Entity(**{**defaults, **attributes, "id": self._new_id(unit, resource) if id is None else id})
         unit.put((resource.type, entity.id), entity)
         _relate(entity, relationships)
         return entity
 
-    def _new_id(self, resource: Resource) -> Any:
+    def _new_id(self, unit: Unit, resource: Resource) -> Any:
         id_type = resource.options.get("id_type", int)
-        return uuid4() if id_type is UUID else id_type(next(self._numbers))
+        ids = (uuid4() if id_type is UUID else id_type(number) for number in self._numbers)
+        return next(id_ for id_ in ids if unit.get((resource.type, id_)) is None)  # a client may have taken some
 
     @hookimpl
     def atomic_update(
@@ -196,6 +198,8 @@ class Unit:
         self.entities: dict[Key, Entity | None] = {}
         """The unit's own copies; None for a resource that is not there, or not any more."""
         self.changed: set[Key] = set()
+        self.searched: set[str] = set()
+        """The types of which all resources were looked at."""
         self.holds_lock = False
 
     def get(self, key: Key) -> Entity | None:
@@ -210,6 +214,7 @@ class Unit:
         self.changed.add(key)
 
     def all_of(self, type_: str) -> Iterator[tuple[Key, Entity]]:
+        self.searched.add(type_)
         for key in list(dict.fromkeys([*self._committed, *self.entities])):
             entity = self.get(key) if key[0] == type_ else None
             if entity is not None:
