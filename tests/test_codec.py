@@ -186,7 +186,7 @@ class TestDeclaration:
 
         assert TrackSchema().fields.keys() == before
         assert TrackSchema().fields["id"].data_key == "id"
-        assert marshmallow.class_registry.get_class("TrackSchema") is TrackSchema
+        assert marshmallow.class_registry.get_class(f"{__name__}.TrackSchema") is TrackSchema
         assert TrackSchema().dump({"key": uuid.UUID(int=1), "owner": None})["data"]["relationships"]
 
     def test_one_instance_serves_all_requests(self, monkeypatch):

@@ -1,0 +1,373 @@
+"""Mistakes in the set-up: each is a `ConfigurationError` at start-up that names the culprit and says what to do."""
+
+from __future__ import annotations
+
+import types
+
+import pytest
+from flask import Flask
+from marshmallow import fields as plain_fields
+from marshmallow_jsonapi import Schema, fields
+
+from flask_atomic import Atomic, ConfigurationError, MemoryLayer, hookimpl
+from tests.application import add, application, id_, post, relate, schema, to_many, to_one, update
+
+BOATS = schema("boats", name=fields.Str())
+
+
+class Observer:
+    """A plugin that is no data layer."""
+
+    @hookimpl
+    def atomic_committed(self, records):
+        """Do nothing."""
+
+
+def mistake(*plugins, resources=((BOATS, {}),), **config):
+    """What is said when an application with these plugins, resource types and settings starts."""
+    with pytest.raises(ConfigurationError) as caught:
+        start(plugins, resources, config)
+    return str(caught.value)
+
+
+def start(plugins, resources, config):
+    atomic = Atomic(*plugins)
+    for declared, options in resources:
+        atomic.resource(declared, **options)
+    return application(atomic, **config)
+
+
+def without(*hooks, layer=MemoryLayer, **more):
+    """A data layer that has all hooks of `layer` but some, and `more`."""
+    kept = {
+        name: member
+        for name, member in vars(layer).items()
+        if not (name.startswith("__") and name != "__init__") and name.removeprefix("atomic_") not in hooks
+    }
+    return type("Partial", (), {**kept, **more})("partial")
+
+
+class TestResourceTypes:
+    def test_two_types_of_one_name(self):
+        other = type("Other", (Schema,), {"id": fields.Str(), "Meta": type("Meta", (), {"type_": "boats"})})
+
+        message = mistake(MemoryLayer(), resources=[(BOATS, {}), (other, {"collection": "others"})])
+
+        assert message == (
+            "Two resources have the type 'boats': the schemas BoatsSchema and Other. Every type of one Atomic has a "
+            "name of its own."
+        )
+
+    def test_two_collections_of_one_name(self):
+        message = mistake(MemoryLayer(), resources=[(BOATS, {}), (schema("ships"), {"collection": "boats"})])
+
+        assert message.startswith("Two resources have the collection 'boats': the schemas BoatsSchema and ShipsSchema.")
+
+    def test_a_type_that_no_layer_claims(self):
+        class Choosy(MemoryLayer):
+            @hookimpl
+            def atomic_claim(self, resource):
+                """Claim nothing."""
+
+        message = mistake(Choosy("choosy"), Choosy("choosier"))
+
+        assert message.startswith("No data layer claims 'boats'. Asked were: 'choosy', 'choosier'.")
+        assert "model=..." in message
+
+    def test_a_relationship_to_a_type_that_is_not_declared(self):
+        message = mistake(MemoryLayer(), resources=[(schema("boats", captain=to_one("sailors")), {})])
+
+        assert message == (
+            "The relationship 'captain' of 'boats' holds 'sailors', which is not declared. Call atomic.resource(...) "
+            "for it too, or mend the relationship's type_."
+        )
+
+    def test_a_schema_without_an_id(self):
+        bare = type("Bare", (Schema,), {"Meta": type("Meta", (), {"type_": "boats"})})
+
+        message = mistake(MemoryLayer(), resources=[(bare, {})])
+
+        assert "Bare" in message
+        assert "`id`" in message
+
+    @pytest.mark.parametrize("declared", [BOATS(), MemoryLayer, "boats", None, plain_fields.Str])
+    def test_what_is_no_schema(self, declared):
+        assert "marshmallow_jsonapi.Schema" in mistake(MemoryLayer(), resources=[(declared, {})])
+
+    @pytest.mark.parametrize(
+        ("operations", "named"),
+        [
+            (["create"], "'create'"),
+            (["add", "crew.update", "captain.add"], "'captain.add'"),
+            (["boats.add", "add.crew"], "'add.crew', 'boats.add'"),
+            ("add", "'a', 'd'"),
+        ],
+    )
+    def test_an_unknown_operation(self, operations, named):
+        declared = schema("boats", captain=to_one("boats"), crew=to_many("boats"))
+
+        message = mistake(MemoryLayer(), resources=[(declared, {"operations": operations})])
+
+        assert message == (
+            f"operations= of 'boats' names {named}. It may name: add, captain.update, crew.add, crew.remove, "
+            f"crew.update, remove, update."
+        )
+
+    def test_an_unknown_layer(self):
+        message = mistake(
+            MemoryLayer("one"), MemoryLayer("two"), Observer(), resources=[(BOATS, {"layer": "Observer"})]
+        )
+
+        assert message == "'boats' asks for the layer 'Observer', which is not there. The layers are: 'one', 'two'."
+
+    def test_an_unknown_policy_for_client_ids(self):
+        message = mistake(MemoryLayer(), resources=[(BOATS, {"client_ids": True})])
+
+        assert message == "client_ids=True is not 'forbidden', 'allowed' or 'required'."
+
+    def test_an_option_that_the_layer_cannot_use(self):
+        assert mistake(MemoryLayer(), resources=[(BOATS, {"id_type": float})]) == (
+            "The id_type of 'boats' is not int, str or uuid.UUID."
+        )
+
+    def test_one_that_is_declared_too_late(self):
+        atomic = Atomic(MemoryLayer())
+        application(atomic)
+
+        with pytest.raises(ConfigurationError, match="before the blueprint is registered"):
+            atomic.resource(BOATS)
+
+
+class TestPlugins:
+    def test_no_data_layer(self):
+        message = mistake(Observer())
+
+        assert message.startswith("There is no data layer. Give Atomic(...) one")
+
+    @pytest.mark.parametrize("hook", ["begin", "commit", "rollback", "parse_id", "get", "identify"])
+    def test_a_layer_that_lacks_a_hook(self, hook):
+        message = mistake(without(hook))
+
+        assert message == f"The data layer 'partial', which serves 'boats', lacks atomic_{hook}."
+
+    def test_every_hook_that_it_lacks_is_named(self):
+        assert mistake(without("begin", "get")).endswith("lacks atomic_begin, atomic_get.")
+
+    def test_linkage_is_owed_where_it_is_shown(self):
+        hidden = schema("boats", captain=fields.Relationship(type_="boats"))
+        shown = schema("boats", captain=to_one("boats"))
+        atomic = Atomic(without("linkage"))
+        atomic.resource(hidden)
+
+        assert application(atomic)
+        assert mistake(without("linkage"), resources=[(shown, {})]).endswith("lacks atomic_linkage.")
+
+    def test_a_wrapper_does_not_stand_for_the_hook(self):
+        class Wrapper:
+            @hookimpl(wrapper=True)
+            def atomic_get(self):
+                return (yield)
+
+        assert mistake(without("get"), Wrapper()).endswith("lacks atomic_get.")
+
+    def test_a_layer_without_the_hook_to_be_asked(self):
+        message = mistake(without("claim"), MemoryLayer())
+
+        assert message.startswith("The plugin 'partial' has atomic_")
+        assert "but no atomic_claim" in message
+
+    def test_a_plugin_that_means_to_wrap_a_hook_of_a_layer(self):
+        class Audit:
+            @hookimpl
+            def atomic_add(self, attributes):
+                """Would never be called."""
+
+        message = mistake(MemoryLayer(), Audit())
+
+        assert message.startswith("The plugin 'Audit' has atomic_add, but no atomic_claim.")
+        assert "wrapper=True" in message
+
+    def test_an_unknown_hook(self):
+        class Misspelt(Observer):
+            @hookimpl
+            def atomic_commited(self, records):
+                """Would never be called."""
+
+        message = mistake(MemoryLayer(), Misspelt())
+
+        assert message.startswith("The plugin 'Misspelt' has a hook that does not exist: ")
+        assert "atomic_commited" in message
+
+    def test_an_unknown_argument(self):
+        class Curious:
+            @hookimpl
+            def atomic_committed(self, session):
+                """Cannot be called."""
+
+        message = mistake(MemoryLayer(), Curious())
+
+        assert message.startswith("The plugin 'Curious' does not fit the hooks: ")
+        assert "session" in message
+
+    def test_an_async_hook(self):
+        class Eager(MemoryLayer):
+            @hookimpl
+            async def atomic_commit(self, unit):
+                """Would never be awaited."""
+
+        message = mistake(Eager("eager"))
+
+        assert message == (
+            "'atomic_commit' of the plugin 'eager' is an async function. Hooks are called synchronously: write it with "
+            "a plain def."
+        )
+
+    def test_an_async_hook_under_another_name(self):
+        class Eager:
+            @hookimpl(specname="atomic_committed")
+            async def notify(self, records):
+                """Would never be awaited."""
+
+        assert mistake(MemoryLayer(), Eager()).startswith("'atomic_committed' of the plugin 'Eager' is an async")
+
+    def test_an_async_wrapper(self):
+        class Eager:
+            @hookimpl(wrapper=True)
+            async def atomic_commit(self, unit):
+                yield
+
+        assert mistake(MemoryLayer(), Eager()).startswith("The plugin 'Eager' does not fit the hooks: ")
+
+    def test_a_hook_that_is_not_marked(self):
+        class Forgetful:
+            def atomic_committed(self, records):
+                """Would never be called."""
+
+        assert mistake(MemoryLayer(), Forgetful()) == (
+            "'atomic_committed' of the plugin 'Forgetful' is not marked as a hook. Put @hookimpl above it, or give it "
+            "a name that does not begin with 'atomic_'."
+        )
+
+    def test_two_plugins_of_one_name(self):
+        message = mistake(MemoryLayer(), MemoryLayer())
+
+        assert message == "Two plugins are called 'memory', or one was given twice. Give each a `name` of its own."
+
+    def test_one_plugin_given_twice(self):
+        observer = Observer()
+
+        assert mistake(MemoryLayer(), observer, observer).startswith("Two plugins are called 'Observer', or one was")
+
+    def test_a_class_instead_of_an_instance(self):
+        assert mistake(MemoryLayer) == "The plugin MemoryLayer is a class. Give Atomic(...) an instance of it."
+
+    def test_the_name_of_a_module_is_its_own(self):
+        """Two modules are two plugins."""
+        modules = [types.ModuleType("one"), types.ModuleType("two")]
+        modules[1].atomic_committed = lambda records: None
+
+        assert mistake(MemoryLayer(), *modules).startswith("'atomic_committed' of the plugin 'two' is not marked")
+
+
+class TestSettings:
+    @pytest.mark.parametrize(
+        ("config", "message"),
+        [
+            (
+                {"ATOMIC_BATCHES": True},
+                "There is no setting ATOMIC_BATCHES. The settings are: ATOMIC_BATCH, ATOMIC_MAX_ERRORS, "
+                "ATOMIC_MAX_OPERATIONS, ATOMIC_NO_CONTENT, ATOMIC_STRICT_MEDIA_TYPE.",
+            ),
+            ({"ATOMIC_BATCH": 1}, "ATOMIC_BATCH is 1. It must be True or False."),
+            ({"ATOMIC_BATCH": "yes"}, "ATOMIC_BATCH is 'yes'. It must be True or False."),
+            ({"ATOMIC_NO_CONTENT": None}, "ATOMIC_NO_CONTENT is None. It must be True or False."),
+            ({"ATOMIC_STRICT_MEDIA_TYPE": 0}, "ATOMIC_STRICT_MEDIA_TYPE is 0. It must be True or False."),
+            ({"ATOMIC_MAX_ERRORS": 0}, "ATOMIC_MAX_ERRORS is 0. It must be a whole number above 0."),
+            ({"ATOMIC_MAX_ERRORS": None}, "ATOMIC_MAX_ERRORS is None. It must be a whole number above 0."),
+            ({"ATOMIC_MAX_ERRORS": True}, "ATOMIC_MAX_ERRORS is True. It must be a whole number above 0."),
+            ({"ATOMIC_MAX_OPERATIONS": "9"}, "ATOMIC_MAX_OPERATIONS is '9'. It must be a whole number above 0."),
+            ({"ATOMIC_MAX_OPERATIONS": -1}, "ATOMIC_MAX_OPERATIONS is -1. It must be a whole number above 0."),
+            ({"ATOMIC_MAX_OPERATIONS": 1.5}, "ATOMIC_MAX_OPERATIONS is 1.5. It must be a whole number above 0."),
+        ],
+    )
+    def test_a_wrong_one(self, config, message):
+        assert mistake(MemoryLayer(), **config) == message
+
+    def test_the_defaults_are_entered(self):
+        config = application(Atomic(MemoryLayer()), ATOMIC_MAX_ERRORS=5).config
+
+        assert config.get_namespace("ATOMIC_") == {
+            "batch": True,
+            "max_errors": 5,
+            "max_operations": 1000,
+            "no_content": True,
+            "strict_media_type": False,
+        }
+
+
+class TestEndpoints:
+    @pytest.mark.parametrize("path", ["", "/", "operations", "/operations/", "/<version>/operations"])
+    def test_a_path_that_cannot_be_one(self, path):
+        with pytest.raises(ConfigurationError, match=f"The path '{path}' must begin with a slash"):
+            Atomic(MemoryLayer(), path=path)
+
+    def test_an_application_that_the_blueprint_is_not_registered_in(self):
+        atomic = Atomic(MemoryLayer())
+
+        with Flask("other").app_context(), pytest.raises(ConfigurationError, match=r"app\.register_blueprint"):
+            atomic.perform({"atomic:operations": [add("boats")]})
+
+
+class TestClaims:
+    def test_the_first_layer_that_claims_a_type_serves_it(self):
+        """In the order of their registration, unless the type says which."""
+        first, second = MemoryLayer("first"), MemoryLayer("second")
+        atomic = Atomic(first, second)
+        atomic.resource(BOATS)
+        atomic.resource(schema("ships"), layer="second")
+        client = application(atomic).test_client()
+
+        assert post(client, add("boats"), add("ships"), add("ships")).status == 200
+        assert (len(first._entities), len(second._entities)) == (1, 2)
+
+    def test_wrappers_of_any_plugin_are_around_the_hooks_of_every_layer(self):
+        class Audit:
+            def __init__(self):
+                self.heard = []
+
+            @hookimpl(wrapper=True)
+            def atomic_add(self, resource):
+                self.heard.append(resource.type)
+                return (yield)
+
+        audit = Audit()
+        atomic = Atomic(MemoryLayer("first"), audit, MemoryLayer("second"))
+        atomic.resource(BOATS, layer="first")
+        atomic.resource(schema("ships"), layer="second")
+
+        post(application(atomic).test_client(), add("boats"), add("ships"))
+
+        assert audit.heard == ["boats", "ships"]
+
+    def test_a_layer_is_called_for_its_own_types_alone(self):
+        calls = []
+
+        def recording(name):
+            class Recording(MemoryLayer):
+                @hookimpl
+                def atomic_get(self, unit, resource, ids):
+                    calls.append((name, resource.type, ids))
+                    return super().atomic_get(unit, resource, ids)
+
+            return Recording(name)
+
+        atomic = Atomic(recording("first"), recording("second"))
+        atomic.resource(schema("boats", crew=to_many("sailors")), layer="first")
+        atomic.resource(schema("sailors"), layer="second")
+        client = application(atomic).test_client()
+        post(client, add("boats"), add("sailors"))
+
+        answer = post(client, relate("add", id_("boats", "1"), "crew", [id_("sailors", "1")]), update("sailors", "1"))
+
+        assert answer.status == 200
+        assert calls == [("first", "boats", [1]), ("second", "sailors", [1])]
