@@ -1,0 +1,266 @@
+"""The data layer: each hook finds the mapped class of the resource type and leaves the work to the others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from types import MappingProxyType
+from typing import Any
+
+from sqlalchemy.orm import Session, scoped_session, sessionmaker
+
+from ...errors import ConfigurationError, OperationFailed
+from ...hookspecs import Entity, Id, Reference, Related, Relationship, Resource, hookimpl
+from .failures import failure_of
+from .mapping import Mapped
+from .model import identity_of
+from .to_many import ToMany
+from .unit import Unit
+from .values import accepting, foreign_ids, prepare, set_attributes, set_relationships
+
+__all__ = ["SQLAlchemyLayer"]
+
+_EMPTY: Mapping[Any, Any] = MappingProxyType({})
+
+
+class SQLAlchemyLayer:
+    """Keeps resources in mapped classes of SQLAlchemy.
+
+    It serves the resource types that have the option `model`, the mapped class, whose primary key of one column (an
+    integer, a string or a UUID) is the id. Every attempt at a request has a session of its own.
+
+    :param sessions: the `SQLAlchemy` object of Flask-SQLAlchemy, a `sessionmaker` or a `scoped_session`.
+    :param name: the name of the layer, for `resource(..., layer=)`.
+    :param isolation_level: that of all transactions, "SERIALIZABLE" for instance; None for that of the engine.
+    :param share_session: whether to use the session that the application has at that moment (`db.session`, or the
+        `scoped_session` that was given) instead of a fresh one. A request fails with a 500 if that session has pending
+        changes or an open transaction: they would be committed or rolled back together with the operations.
+    :raises ConfigurationError: for arguments that do not fit.
+    """
+
+    def __init__(
+        self,
+        sessions: Any,
+        *,
+        name: str = "sqlalchemy",
+        isolation_level: str | None = None,
+        share_session: bool = False,
+    ) -> None:
+        if isolation_level is not None and isolation_level.upper() == "AUTOCOMMIT":
+            raise ConfigurationError("With AUTOCOMMIT nothing can be rolled back. Choose a real isolation level.")
+        self.name = name
+        self._open_session = _session_factory(sessions, share_session)
+        self._isolation_level = isolation_level
+        self._share_session = share_session
+        self._mapped: dict[Resource, Mapped] = {}
+
+    # ------------------------------------------------------------------------------------------------ at start-up
+
+    @hookimpl
+    def atomic_claim(self, resource: Resource) -> object | None:
+        """Claim a type that has a `model`."""
+        if "model" not in resource.options:
+            return None
+        self._mapped[resource] = Mapped.of(resource)
+        return self
+
+    @hookimpl
+    def atomic_independent(self, resource: Resource) -> bool:
+        """False with shown attributes that are no plain columns, and with mapper events for single rows."""
+        return self._mapped[resource].independent
+
+    @hookimpl
+    def atomic_exclusive(self, resource: Resource, relationship: Relationship) -> bool:
+        """True for a one-to-one relationship."""
+        relation = self._mapped[resource].relations.get(relationship)
+        return relation is not None and relation.exclusive
+
+    # ------------------------------------------------------------------------------------------- the unit of work
+
+    @hookimpl
+    def atomic_begin(self) -> Unit:
+        """Open a session; it connects when it is first used."""
+        return Unit(self._open_session(), shared=self._share_session, isolation_level=self._isolation_level)
+
+    @hookimpl
+    def atomic_commit(self, unit: Unit) -> None:
+        """Commit, and close the session."""
+        with self._failing(unit):
+            unit.commit()
+
+    @hookimpl
+    def atomic_rollback(self, unit: Unit) -> None:
+        """Roll back, and close the session."""
+        unit.rollback()
+
+    # --------------------------------------------------------------------------------------- identity and reading
+
+    @hookimpl
+    def atomic_parse_id(self, resource: Resource, text: str) -> Id | None:
+        """The primary key that is written like that."""
+        return self._mapped[resource].model.key.parse(text)
+
+    @hookimpl
+    def atomic_get(self, unit: Unit, resource: Resource, ids: Sequence[Id]) -> Mapping[Id, Entity]:
+        """Read the rows; those whose key is equal in the eyes of the database only (case, spaces) are not the same."""
+        with self._failing(unit):
+            return unit.read(self._mapped[resource].model, ids)
+
+    @hookimpl
+    def atomic_identify(self, unit: Unit, resource: Resource, entity: Entity) -> Id | None:
+        """The primary key as far as it is known."""
+        return identity_of(self._mapped[resource].model, entity)
+
+    @hookimpl
+    def atomic_linkage(
+        self, unit: Unit, resource: Resource, entities: Sequence[Entity], relationship: Relationship
+    ) -> Sequence[Id | Sequence[Id] | None]:
+        """The foreign key, or the answer to one SELECT for all entities."""
+        mapped = self._mapped[resource]
+        with self._failing(unit):
+            if relationship in mapped.foreign_ids:
+                return mapped.foreign_ids[relationship].linkage(unit, entities)
+            return mapped.relations[relationship].linkage(unit, entities)
+
+    # ------------------------------------------------------------------------------------------------- operations
+
+    @hookimpl
+    def atomic_add(
+        self,
+        unit: Unit,
+        resource: Resource,
+        id: Id | None,
+        attributes: Mapping[str, Any],
+        relationships: Mapping[Relationship, Related],
+    ) -> Entity:
+        """Insert a row with the next flush."""
+        mapped = self._mapped[resource]
+        values = dict(attributes) | foreign_ids(mapped, relationships)
+        if id is not None:
+            values[mapped.model.key_name] = id
+        with self._writing(unit, mapped):
+            prepare(mapped, unit, None, relationships)
+            with accepting():
+                entity = mapped.make(values)
+            set_attributes(entity, {name: value for name, value in values.items() if name not in mapped.required})
+            unit.session.add(entity)
+            unit.will_show(mapped.model, entity)
+            set_relationships(mapped, unit, entity, relationships)
+        return entity
+
+    @hookimpl
+    def atomic_update(
+        self,
+        unit: Unit,
+        resource: Resource,
+        entity: Entity,
+        attributes: Mapping[str, Any],
+        relationships: Mapping[Relationship, Related],
+    ) -> Entity:
+        """Update the row with the next flush."""
+        mapped = self._mapped[resource]
+        self._change(unit, mapped, entity, attributes, relationships)
+        unit.will_show(mapped.model, entity)
+        return entity
+
+    @hookimpl
+    def atomic_remove(self, unit: Unit, resource: Resource, entity: Entity) -> None:
+        """Delete the row with the next flush. What happens to rows that refer to it is for the model to say."""
+        mapped = self._mapped[resource]
+        with self._writing(unit, mapped):
+            unit.remove(mapped.model, entity)
+
+    @hookimpl
+    def atomic_add_to_relationship(
+        self,
+        unit: Unit,
+        resource: Resource,
+        entity: Entity,
+        relationship: Relationship,
+        related: Sequence[Reference],
+    ) -> None:
+        """Add members without reading the others."""
+        mapped = self._mapped[resource]
+        with self._writing(unit, mapped), accepting(relationship=relationship.attribute):
+            self._to_many(mapped, relationship).add(unit, entity, related)
+
+    @hookimpl
+    def atomic_set_relationship(
+        self, unit: Unit, resource: Resource, entity: Entity, relationship: Relationship, related: Related
+    ) -> None:
+        """Change the foreign key, or the difference between the members that are and those that should be."""
+        self._change(unit, self._mapped[resource], entity, _EMPTY, {relationship: related})
+
+    @hookimpl
+    def atomic_remove_from_relationship(
+        self,
+        unit: Unit,
+        resource: Resource,
+        entity: Entity,
+        relationship: Relationship,
+        related: Sequence[Reference],
+    ) -> None:
+        """Remove members without reading the others."""
+        mapped = self._mapped[resource]
+        with self._writing(unit, mapped), accepting(relationship=relationship.attribute):
+            self._to_many(mapped, relationship).remove(unit, entity, related)
+
+    @hookimpl
+    def atomic_flush(self, unit: Unit) -> None:
+        """Flush the session, and read again what may have been stored otherwise than it was given."""
+        with self._failing(unit):
+            unit.settle()
+
+    def _change(
+        self,
+        unit: Unit,
+        mapped: Mapped,
+        entity: Entity,
+        attributes: Mapping[str, Any],
+        relationships: Mapping[Relationship, Related],
+    ) -> None:
+        values = dict(attributes) | foreign_ids(mapped, relationships)
+        with self._writing(unit, mapped):
+            if mapped.hands_over(values, relationships):
+                unit.hand_over(mapped.model, entity)
+            prepare(mapped, unit, entity, relationships)
+            set_attributes(entity, values)
+            set_relationships(mapped, unit, entity, relationships)
+
+    def _to_many(self, mapped: Mapped, relationship: Relationship) -> ToMany:
+        relation = mapped.relations[relationship]
+        if not isinstance(relation, ToMany):
+            raise TypeError(f"{relationship.name} is no to-many relationship")
+        return relation
+
+    @contextmanager
+    def _writing(self, unit: Unit, mapped: Mapped) -> Iterator[None]:
+        with self._failing(unit):
+            unit.writes(mapped.model)
+            yield
+
+    @contextmanager
+    def _failing(self, unit: Unit) -> Iterator[None]:
+        """Raise what the database or SQLAlchemy refuses as the failure that it is, and a defect as it is."""
+        try:
+            yield
+        except OperationFailed:
+            raise
+        except Exception as error:
+            concerned = [mapped for mapped in self._mapped.values() if mapped.model in unit.writing]
+            failure = failure_of(error, concerned)
+            if failure is None:
+                raise
+            raise failure from error
+
+
+def _session_factory(sessions: Any, shared: bool) -> Callable[[], Session]:
+    scoped = sessions if isinstance(sessions, scoped_session) else getattr(sessions, "session", None)
+    if isinstance(scoped, scoped_session):
+        return scoped if shared else lambda: scoped.session_factory()
+    if isinstance(sessions, sessionmaker) and not shared:
+        return sessions
+    raise ConfigurationError(
+        f"SQLAlchemyLayer cannot take sessions from {sessions!r}. Give it the SQLAlchemy object of Flask-SQLAlchemy or "
+        f"a scoped_session, or, unless the session is to be shared, a sessionmaker: sessionmaker(engine)."
+    )

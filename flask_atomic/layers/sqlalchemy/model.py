@@ -1,0 +1,246 @@
+"""What a mapped class says about the rows that it stands for. Nothing here touches a database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import (
+    CHAR,
+    NCHAR,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Date,
+    Enum,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    UniqueConstraint,
+    Uuid,
+    inspect,
+)
+from sqlalchemy.orm import ColumnProperty, InstanceState, InstrumentedAttribute, Load, Mapper, lazyload, undefer
+from sqlalchemy.orm.interfaces import ORMOption
+
+from ...errors import ConfigurationError
+from .keys import Key, key_of
+
+__all__ = ["Model", "identity_of", "state_of"]
+
+_EXACT = (Integer, Boolean, Uuid, Date, LargeBinary, Enum, String)
+_PADDED = (CHAR, NCHAR)
+_ON_DEMAND = ("select", True, "raise", "raise_on_sql", "noload", "dynamic", "write_only", None, False)
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A mapped class with a primary key of one column.
+
+    :param key_name: the attribute that is the primary key.
+    :param key: how its values are written as ids.
+    :param columns: the attributes that are read with a row.
+    :param expressions: the attributes that are computed by the database.
+    :param inexact: the attributes whose stored value may differ from what was given: fractions are rounded, offsets
+        dropped, texts padded.
+    :param unique_groups: the sets of columns whose values no two rows share.
+    :param unique: the attributes of columns on which it may depend whether two rows are told apart.
+    :param refers_to_itself: whether a row can refer to another row of the same type.
+    :param own_references: the attributes whose value may be the key of the row itself.
+    :param options: how to read it, without its relationships and with what is shown.
+    """
+
+    class_: type[Any]
+    mapper: Mapper[Any]
+    key_name: str
+    key: Key
+    columns: frozenset[str]
+    expressions: frozenset[str]
+    inexact: frozenset[str]
+    unique_groups: tuple[frozenset[Column[Any]], ...]
+    unique: frozenset[str]
+    refers_to_itself: bool
+    own_references: tuple[str, ...]
+    options: tuple[ORMOption, ...]
+
+    @classmethod
+    def of(cls, class_: Any, shown: frozenset[str] = frozenset()) -> Model:
+        """Describe a mapped class.
+
+        :param shown: attributes that are to be read together with the row even if the class defers them.
+        :raises ConfigurationError: if the class is not mapped or its primary key cannot be an id.
+        """
+        mapper = _mapper(class_)
+        key_name, key = _primary_key(mapper)
+        columns = frozenset(
+            property_.key for property_ in mapper.column_attrs if not property_.deferred or property_.key in shown
+        )
+        groups = tuple(_unique_groups(mapper))
+        return cls(
+            class_=class_,
+            mapper=mapper,
+            key_name=key_name,
+            key=key,
+            columns=columns,
+            expressions=frozenset(each.key for each in mapper.column_attrs if not _columns(each)),
+            inexact=frozenset(name for name in columns if not _exact(mapper.column_attrs[name])),
+            unique_groups=groups,
+            unique=_unique_attributes(mapper, groups),
+            refers_to_itself=_refers_to_itself(mapper),
+            own_references=tuple(_own_references(mapper, key_name)),
+            options=tuple(_options(mapper, shown)),
+        )
+
+    @property
+    def key_attribute(self) -> InstrumentedAttribute[Any]:
+        """The attribute of the class that is the primary key, for use in statements."""
+        return self.attribute(self.key_name)
+
+    def attribute(self, name: str) -> InstrumentedAttribute[Any]:
+        """An attribute of the class, for use in statements."""
+        attribute: InstrumentedAttribute[Any] = getattr(self.class_, name)
+        return attribute
+
+    def columns_of(self, name: str) -> Sequence[Column[Any]]:
+        """The columns that an attribute is kept in, none for an expression."""
+        return _columns(self.mapper.column_attrs[name])
+
+    def names_in(self, key: str) -> frozenset[str]:
+        """The names of the columns in the constraint or index of that name."""
+        keys: list[Any] = [each for table in _tables(self.mapper) for each in (*table.constraints, *table.indexes)]
+        return frozenset(column.name for each in keys if each.name == key for column in getattr(each, "columns", ()))
+
+    def is_stale(self, state: InstanceState[Any]) -> bool:
+        """Whether an entity that was just written may differ from its row."""
+        if not self.columns.isdisjoint(state.expired_attributes):
+            return True
+        return any(state.dict.get(name) is not None for name in self.inexact)
+
+    def is_unique(self, columns: frozenset[Column[Any]]) -> bool:
+        """Whether no two rows have the same values in these columns."""
+        return any(group <= columns for group in self.unique_groups)
+
+    def is_in_unique(self, columns: frozenset[Column[Any]]) -> bool:
+        """Whether it may depend on one of these columns whether two rows are told apart."""
+        return any(not columns.isdisjoint(self.columns_of(name)) for name in self.unique)
+
+
+def state_of(entity: Any) -> InstanceState[Any]:
+    """What SQLAlchemy keeps of an entity. Unlike the entity, it can always be hashed."""
+    state: InstanceState[Any] = inspect(entity)
+    return state
+
+
+def identity_of(model: Model, entity: Any) -> Any | None:
+    """The primary key of an entity as far as it is known without asking the database."""
+    state = state_of(entity)
+    return state.identity[0] if state.identity else state.dict.get(model.key_name)
+
+
+def _mapper(class_: Any) -> Mapper[Any]:
+    mapper = inspect(class_, raiseerr=False) if isinstance(class_, type) else None
+    if not isinstance(mapper, Mapper):
+        raise ConfigurationError(
+            f"model={class_!r} is not a mapped class. Give atomic.resource(...) a class that SQLAlchemy maps."
+        )
+    return mapper
+
+
+def _primary_key(mapper: Mapper[Any]) -> tuple[str, Key]:
+    name = mapper.class_.__name__
+    if len(mapper.primary_key) != 1:
+        raise ConfigurationError(
+            f"The primary key of {name} has {len(mapper.primary_key)} columns, but an id is one value. Give the model "
+            f"a surrogate key of one column, and a unique constraint over the others."
+        )
+    column = mapper.primary_key[0]
+    key = key_of(column.type)
+    if key is None:
+        raise ConfigurationError(
+            f"The primary key of {name} has the type {column.type!r}; ids can be read for integers, strings and UUIDs. "
+            f"Use one of those, or give the TypeDecorator a python_type that is int, str or uuid.UUID."
+        )
+    return mapper.get_property_by_column(column).key, key
+
+
+def _options(mapper: Mapper[Any], shown: frozenset[str]) -> Iterator[ORMOption]:
+    """Leave all relationships alone: an eager to-many would bring all of its members along."""
+    for each in mapper.self_and_descendants:
+        for property_ in each.relationships:
+            if property_.parent is each and property_.lazy not in _ON_DEMAND:
+                attribute = getattr(each.class_, property_.key)
+                yield lazyload(attribute) if each is mapper else Load(each.class_).lazyload(attribute)
+    for column in mapper.column_attrs:
+        if column.deferred and column.key in shown:
+            yield undefer(getattr(mapper.class_, column.key))
+
+
+def _columns(property_: ColumnProperty[Any]) -> Sequence[Column[Any]]:
+    return [column for column in property_.columns if isinstance(column, Column)]
+
+
+def _exact(property_: ColumnProperty[Any]) -> bool:
+    # An expression has no columns: it is read after each write anyway.
+    return all(
+        isinstance(column.type, _EXACT) and not isinstance(column.type, _PADDED) for column in _columns(property_)
+    )
+
+
+def _tables(mapper: Mapper[Any]) -> Iterator[Table]:
+    return (table for table in mapper.tables if isinstance(table, Table))
+
+
+def _unique_groups(mapper: Mapper[Any]) -> Iterator[frozenset[Column[Any]]]:
+    """The columns of each unique constraint and index, except for indexes that hold for some rows only."""
+    for table in _tables(mapper):
+        for constraint in table.constraints:
+            if isinstance(constraint, UniqueConstraint | PrimaryKeyConstraint):
+                yield frozenset(constraint.columns)
+        for index in table.indexes:
+            if index.unique and index.columns and not _is_partial(index):
+                yield frozenset(index.columns)
+
+
+def _unique_attributes(mapper: Mapper[Any], groups: Iterable[frozenset[Column[Any]]]) -> frozenset[str]:
+    columns = set[Column[Any]]().union(*groups)
+    for table in _tables(mapper):
+        for constraint in table.constraints:
+            if not isinstance(constraint, ForeignKeyConstraint | CheckConstraint):
+                columns.update(getattr(constraint, "columns", ()))
+        if any(index.unique and (_is_partial(index) or not index.columns) for index in table.indexes):
+            columns.update(table.columns)  # its condition may speak of any column
+    return frozenset(property_.key for property_ in mapper.column_attrs if not columns.isdisjoint(property_.columns))
+
+
+def _is_partial(index: Index) -> bool:
+    return any(name.endswith("_where") for name in index.dialect_kwargs)
+
+
+def _refers_to_itself(mapper: Mapper[Any]) -> bool:
+    if any(each.mapper.common_parent(mapper) for each in mapper.relationships):
+        return True
+    own = {table for each in mapper.base_mapper.self_and_descendants for table in _tables(each)}
+    return any(
+        foreign.column.table in own and not _continues_parent(foreign)
+        for table in own
+        for foreign in table.foreign_keys
+    )
+
+
+def _continues_parent(foreign: ForeignKey) -> bool:
+    """Whether it is the foreign key by which the table of a subclass continues that of its parent."""
+    return foreign.parent.primary_key and foreign.parent.table is not foreign.column.table
+
+
+def _own_references(mapper: Mapper[Any], key_name: str) -> Iterator[str]:
+    key_columns = set(mapper.column_attrs[key_name].columns)
+    for property_ in mapper.column_attrs:
+        columns = [column for column in _columns(property_) if column.nullable]
+        if any(foreign.column in key_columns for column in columns for foreign in column.foreign_keys):
+            yield property_.key
