@@ -67,6 +67,7 @@ class Code(Enum):
     INVALID_ID = "invalid-id", 422, "The id cannot be one of this type"
     CLIENT_ID_REQUIRED = "client-id-required", 422, "A new resource needs an id from the client"
     TOO_MANY_OPERATIONS = "too-many-operations", 422, "The request has too many operations"
+    TOO_MANY_MEMBERS = "too-many-members", 422, "A linkage has too many members"
     NOT_ATOMIC = "not-atomic", 422, "The operations cannot be performed as one"
     INTERNAL_ERROR = "internal-error", 500, "The server failed"
     UNAVAILABLE = "unavailable", 503, "The store cannot be used now"

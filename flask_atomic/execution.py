@@ -16,7 +16,7 @@ from .errors import Code, ErrorObject, OperationFailed, RequestFailed, Transient
 from .hookspecs import Related
 from .plugins import Binding, Layer, Plugins
 from .resources import Record, Reference, Relationship
-from .results import resource_objects
+from .results import resource_objects, with_meta
 from .steps import Key, Plan, PlannedLinkage, Step, target_path
 from .transaction import Transaction, refuse_unless_atomic
 
@@ -53,7 +53,7 @@ class _Ambiguous(Exception):
 def _attempt(plan: Plan, plugins: Plugins, present: Present[Answer], *, batch: bool) -> tuple[list[Record], Answer]:
     with Transaction(plugins.layers, plan.written) as transaction:
         try:
-            records = _Attempt(plan, plugins, transaction, batch=batch).run()
+            records = with_meta(_Attempt(plan, plugins, transaction, batch=batch).run(), plugins)
             answer = present(records)
             transaction.commit()
         except OperationFailed as failure:  # of the commit, or of nobody in particular
@@ -84,10 +84,13 @@ class _Attempt:
         self._waiting_references: set[Reference] = set()
         self._waiting_bindings: dict[str, Binding] = {}
         self._results: list[dict[str, Any]] = [{} for _ in plan.steps]
+        self._ids: list[Any] = [None] * len(
+            plan.steps
+        )  # not references: a strict attempt keeps no entity it is done with
 
     def run(self) -> list[Record]:
         try:
-            references = self._run_steps()
+            self._run_steps()
         except (Transient, _Ambiguous):
             raise
         except RequestFailed:
@@ -99,34 +102,32 @@ class _Attempt:
                 raise _Ambiguous from None
             raise
         return [
-            Record(step.operation, step.binding.resource, reference.id, result)
-            for step, reference, result in zip(self._steps, references, self._results, strict=True)
+            Record(step.operation, step.binding.resource, id_, result)
+            for step, id_, result in zip(self._steps, self._ids, self._results, strict=True)
         ]
 
-    def _run_steps(self) -> list[Reference]:
+    def _run_steps(self) -> None:
         if self._batch:
             self._read_together()
-        references = []
         for position, step in enumerate(self._steps):
             with Performing(step.operation):
-                references.append(self._run_step(position, step))
+                self._run_step(position, step)
         if self._waiting:
             self._settle()
-        return references
 
-    def _run_step(self, position: int, step: Step) -> Reference:
+    def _run_step(self, position: int, step: Step) -> None:
         if self._batch:
-            return self._perform(position, step)
+            self._perform(position, step)
+            return
         try:
-            reference = self._perform(position, step)
+            self._perform(position, step)
         except Transient:
             raise
         except OperationFailed as failure:
             raise RequestFailed(step.blame(failure)) from failure
         self._forget()
-        return reference
 
-    def _perform(self, position: int, step: Step) -> Reference:
+    def _perform(self, position: int, step: Step) -> None:
         if self._waiting and self._ends_wait(step):
             self._settle()
         reference = _PERFORM[step.verb](self, step)
@@ -135,7 +136,6 @@ class _Attempt:
         self._waiting_bindings[reference.type] = step.binding
         if not (self._batch and step.may_wait):
             self._settle()
-        return reference
 
     # ------------------------------------------------------------------------------------------------ operations
 
@@ -344,6 +344,8 @@ class _Attempt:
         with Performing(waiting[0].step.operation if len(waiting) == 1 else None):
             for layer in dict.fromkeys(step.binding.layer for _, step, _ in waiting):
                 self._flush(layer)
+            for entry in waiting:
+                self._ids[entry.position] = entry.reference.id
             self._show([entry for entry in waiting if entry.step.verb in ("add", "update")])
         if any(entry.step.verb == "remove" for entry in waiting):
             self._forget()  # the store may have removed more than it was asked to

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import uuid
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
@@ -128,7 +129,7 @@ class Atomic:
         :return: the result objects.
         :raises RequestFailed: if it is refused; nothing was changed then.
         """
-        body = document if isinstance(document, (str, bytes)) else json.dumps(document)
+        body = document if isinstance(document, (str, bytes)) else json.dumps(dict(document))
         service = self._service()
         return service.perform(body, service.endpoint, _results)
 
@@ -264,7 +265,7 @@ def _of_http_exception(error: HTTPException) -> Response:
     code = _CODES.get(response.status_code)
     detail = str(error.description or error.name)
     told = (
-        ErrorObject(response.status_code, error.name.lower().replace(" ", "-"), error.name, detail)
+        ErrorObject(response.status_code, re.sub("[^a-z]+", "-", error.name.lower()), error.name, detail)
         if code is None
         else ErrorObject.of(code, detail)
     )

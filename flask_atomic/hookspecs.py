@@ -246,6 +246,17 @@ class Observer:
         """
 
     @hookspec
+    def atomic_result_meta(self, operation: Operation, resource: Resource, id: Id) -> Mapping[str, Any] | None:
+        """Give the result of an operation a `meta` (extension, "Result Objects").
+
+        Called once for each operation when all are performed, before the commit. Where several plugins give the same
+        member, the one that was registered last prevails.
+
+        :param id: the canonical id of the resource that was targeted or added.
+        :return: the members, as values that JSON can have; None for none.
+        """
+
+    @hookspec
     def atomic_committed(self, records: Sequence[Record]) -> None:
         """Hear what was committed, once for each request that succeeded.
 

@@ -22,12 +22,13 @@ from .steps import Key, Plan, PlannedLinkage, Step, Verb, target_path
 __all__ = ["plan"]
 
 
-def plan(operations: Sequence[Operation], plugins: Plugins) -> Plan:
+def plan(operations: Sequence[Operation], plugins: Plugins, max_members: int | None = None) -> Plan:
     """Return the plan of `operations`.
 
+    :param max_members: how many members a linkage may have; None for any number.
     :raises RequestFailed: 400, 403, 404, 409 or 422 with everything that is wrong with any of them.
     """
-    planner = _Planner(plugins)
+    planner = _Planner(plugins, max_members)
     steps = [planner.step(operation) for operation in operations]
     if planner.errors:
         raise RequestFailed(*planner.errors)
@@ -42,7 +43,8 @@ class _Unplannable(Exception):
 class _Planner:
     """Goes through the operations of one request in order and keeps what is wrong with them."""
 
-    def __init__(self, plugins: Plugins) -> None:
+    def __init__(self, plugins: Plugins, max_members: int | None) -> None:
+        self._max_members = max_members
         self._bindings = plugins.bindings
         self._authorize = plugins.authorize
         self._declared: set[tuple[str, str]] = set()
@@ -50,18 +52,26 @@ class _Planner:
         self.errors: list[ErrorObject] = []
 
     def step(self, operation: Operation) -> Step | None:
+        step = None
         with Performing(operation):
             try:
-                if operation.href is not None and operation.ref is None:
-                    raise self._stop(operation, Code.UNKNOWN_HREF, "No resource lives there.", "href")
-                if operation.ref is not None and operation.ref.relationship is not None:
-                    step = self._relationship_step(operation, operation.ref, operation.ref.relationship)
-                else:
-                    step = _STEPS[operation.op](self, operation)
+                step = self._step(operation)
+                if self._authorize is not None:
+                    self._authorize(operation=operation, resource=step.binding.resource)
             except _Unplannable:
-                return None
-            self._ask_for_permission(step)
-            return step
+                pass
+            except Transient as failure:
+                raise RequestFailed.because_of(failure) from failure
+            except OperationFailed as failure:  # a refusal, or what a schema or a wrapper raised
+                self.errors.append(_blame(operation, step, failure))
+        return step
+
+    def _step(self, operation: Operation) -> Step:
+        if operation.href is not None and operation.ref is None:
+            raise self._stop(operation, Code.UNKNOWN_HREF, "No resource lives there.", "href")
+        if operation.ref is not None and operation.ref.relationship is not None:
+            return self._relationship_step(operation, operation.ref, operation.ref.relationship)
+        return _STEPS[operation.op](self, operation)
 
     # ------------------------------------------------------------------------------------------------- resources
 
@@ -227,6 +237,9 @@ class _Planner:
             if not isinstance(linkage, tuple) or isinstance(linkage, Identifier):
                 detail = f"'{relationship.name}' is a to-many relationship: its data is an array of identifiers."
                 raise self._stop(operation, Code.INVALID_OPERATION, detail, *path)
+            if self._max_members is not None and len(linkage) > self._max_members:
+                detail = f"{len(linkage)} members were sent; at most {self._max_members} are accepted."
+                raise self._stop(operation, Code.TOO_MANY_MEMBERS, detail, *path)
             members = [(identifier, (*path, index)) for index, identifier in enumerate(linkage)]
         elif isinstance(linkage, Identifier):
             members = [(linkage, path)]
@@ -315,16 +328,6 @@ class _Planner:
             where = f"'{resource.type}'" if relationship is None else f"'{relationship.name}' of '{resource.type}'"
             raise self._stop(operation, Code.OPERATION_NOT_SUPPORTED, f"'{op}' is not supported for {where}.", *path)
 
-    def _ask_for_permission(self, step: Step) -> None:
-        if self._authorize is None:
-            return
-        try:
-            self._authorize(operation=step.operation, resource=step.binding.resource)
-        except Transient as failure:
-            raise RequestFailed.because_of(failure) from failure
-        except OperationFailed as refusal:
-            self.errors.append(step.blame(refusal))
-
     def _fail(self, operation: Operation, code: Code, detail: str, *path: Token) -> None:
         self.errors.append(ErrorObject.of(code, detail, pointer=operation.pointer(*path)))
 
@@ -344,6 +347,12 @@ _VERBS_ON_RELATIONSHIPS: Mapping[str, Verb] = {
     "update": "set_relationship",
     "remove": "remove_from_relationship",
 }
+
+
+def _blame(operation: Operation, step: Step | None, failure: OperationFailed) -> ErrorObject:
+    if step is not None:
+        return step.blame(failure)
+    return ErrorObject.of(failure.code, failure.detail, pointer=operation.pointer())
 
 
 def _resource_object(operation: Operation) -> ResourceObject:

@@ -89,6 +89,7 @@ class Plugins:
     """What `bind` made: the layers in the order of their registration, and a `Binding` for each resource type.
 
     :param authorize: the hook `atomic_authorize`, None if nobody has it.
+    :param result_meta: the hook `atomic_result_meta`, likewise.
     :param committed: for each plugin that has the hook `atomic_committed`, a caller that reaches it alone.
     """
 
@@ -97,11 +98,13 @@ class Plugins:
         layers: Sequence[Layer],
         bindings: Mapping[str, Binding],
         authorize: pluggy.HookCaller | None,
+        result_meta: pluggy.HookCaller | None,
         committed: Mapping[str, pluggy.HookCaller],
     ) -> None:
         self.layers = tuple(layers)
         self.bindings = dict(bindings)
         self.authorize = authorize
+        self.result_meta = result_meta
         self.committed = dict(committed)
 
 
@@ -128,9 +131,14 @@ def bind(plugins: Iterable[object], catalog: Catalog) -> Plugins:
     return Plugins(
         layers,
         bindings,
-        manager.hook.atomic_authorize if manager.hook.atomic_authorize.get_hookimpls() else None,
+        _if_used(manager.hook.atomic_authorize),
+        _if_used(manager.hook.atomic_result_meta),
         {name: _only(manager, "atomic_committed", plugin) for name, plugin in observers.items()},
     )
+
+
+def _if_used(caller: pluggy.HookCaller) -> pluggy.HookCaller | None:
+    return caller if caller.get_hookimpls() else None
 
 
 def _register(manager: pluggy.PluginManager, plugin: object) -> str:

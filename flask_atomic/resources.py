@@ -147,6 +147,10 @@ class Catalog:
         return self._by_collection.get(collection)
 
     def _check(self, resource: Resource) -> None:
+        if not resource.collection or "/" in resource.collection:
+            raise ConfigurationError(
+                f"collection={resource.collection!r} of '{resource.type}' cannot be one segment of a URL's path."
+            )
         for relationship in resource.relationships.values():
             if relationship.type not in self._by_type:
                 raise ConfigurationError(

@@ -1,14 +1,16 @@
-"""Resources as the results of operations show them, all of one type at once."""
+"""What the results of operations show: resources, all of one type at once, and the meta of plugins."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .plugins import Binding
-from .resources import Reference, Relationship
+from pluggy import HookCaller
 
-__all__ = ["resource_objects"]
+from .plugins import Binding, Plugins
+from .resources import Record, Reference, Relationship
+
+__all__ = ["resource_objects", "with_meta"]
 
 
 def resource_objects(binding: Binding, unit: Any, references: Sequence[Reference]) -> list[dict[str, Any]]:
@@ -34,3 +36,27 @@ def _linkage(relationship: Relationship, related: Any) -> Any:
     if relationship.many:
         return [{"type": relationship.type, "id": str(id_)} for id_ in related]
     return None if related is None else {"type": relationship.type, "id": str(related)}
+
+
+def with_meta(records: list[Record], plugins: Plugins) -> list[Record]:
+    """Return the records with what plugins have to say in the `meta` of each result.
+
+    :raises TypeError: if a plugin returned something that is no mapping.
+    """
+    if plugins.result_meta is None:
+        return records
+    shown = []
+    for record in records:
+        meta = _meta(record, plugins.result_meta)
+        shown.append(record._replace(result={**record.result, "meta": meta}) if meta else record)
+    return shown
+
+
+def _meta(record: Record, result_meta: HookCaller) -> dict[str, Any]:
+    given = result_meta(operation=record.operation, resource=record.resource, id=record.id)
+    meta: dict[str, Any] = {}
+    for members in reversed(given):  # pluggy calls the plugin that was registered last first
+        if not isinstance(members, Mapping):
+            raise TypeError(f"atomic_result_meta returned a {type(members).__name__}, not a mapping.")
+        meta |= members
+    return meta

@@ -49,7 +49,7 @@ class Service:
             lambda reference: href.resolve(reference, endpoint, self.catalog),
             self.settings.max_operations,
         )
-        plan = planning.plan(operations, self.plugins)
+        plan = planning.plan(operations, self.plugins, self.settings.max_members)
         records, answer = execution.perform(plan, self.plugins, present, batch=self.settings.batch)
         self._tell(records)
         return answer

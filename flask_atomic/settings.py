@@ -11,6 +11,7 @@ from .errors import ConfigurationError
 __all__ = ["Settings"]
 
 _PREFIX = "ATOMIC_"
+_UNLIMITED = ("max_members", "max_operations")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -19,6 +20,7 @@ class Settings:
 
     :param batch: `ATOMIC_BATCH`: whether writes may be flushed together where that makes no difference.
     :param max_errors: `ATOMIC_MAX_ERRORS`: how many errors one answer tells at the most.
+    :param max_members: `ATOMIC_MAX_MEMBERS`: how many members one linkage may have, None for any number.
     :param max_operations: `ATOMIC_MAX_OPERATIONS`: how many operations one request may have, None for any number.
     :param no_content: `ATOMIC_NO_CONTENT`: whether an answer whose results are all empty is a 204 without a document.
     :param strict_media_type: `ATOMIC_STRICT_MEDIA_TYPE`: whether a request must name the extension in its
@@ -27,6 +29,7 @@ class Settings:
 
     batch: bool = True
     max_errors: int = 100
+    max_members: int | None = 10_000
     max_operations: int | None = 1000
     no_content: bool = True
     strict_media_type: bool = False
@@ -58,7 +61,7 @@ def _check(name: str, value: Any, default: Any) -> None:
     if isinstance(default, bool):
         if not isinstance(value, bool):
             raise ConfigurationError(f"{_key(name)} is {value!r}. It must be True or False.")
-    elif (value is None and name == "max_operations") or (type(value) is int and value > 0):
+    elif (value is None and name in _UNLIMITED) or (type(value) is int and value > 0):
         return
     else:
         raise ConfigurationError(f"{_key(name)} is {value!r}. It must be a whole number above 0.")

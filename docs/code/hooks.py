@@ -99,6 +99,19 @@ class KeepsArticles:
 # </authorize>
 
 
+# <result_meta>
+class Echo:
+    """Hands the number that a client gives its operations back to it."""
+
+    @hookimpl
+    def atomic_result_meta(self, operation):
+        number = operation.meta.get("number")
+        return None if number is None else {"number": number}
+
+
+# </result_meta>
+
+
 # <committed>
 class Announcements:
     def __init__(self):

@@ -203,7 +203,7 @@ def test_reading_sees_what_was_flushed_and_keeps_what_waits(store: Store) -> Non
         assert company.country == "CH"
 
 
-def test_what_was_read_is_kept_until_the_unit_ends(store: Store) -> None:
+def test_what_was_read_is_kept_until_the_next_flush(store: Store) -> None:
     with store.work() as work:
         ids = [work.identify("tags", work.add("tags", f"c{number}")) for number in range(10)]
     with store.work() as work:

@@ -99,7 +99,7 @@ class Unit:
             self.read(model, [identity_of(model, entity) for entity in unknown])
 
     def keep(self, entity: Any) -> Any:
-        """Keep an entity until the unit ends."""
+        """Keep an entity until what waits is written."""
         self._kept[state_of(entity)] = entity
         return entity
 
@@ -192,6 +192,7 @@ class Unit:
             if len(self.read(model, [identity_of(model, entity) for entity in stale], refresh=True)) < len(stale):
                 raise NotFound("The resource was removed meanwhile.")
         self._written.clear()
+        self._kept.clear()  # what is still needed, the core refers to; the rest would make each flush take longer
 
     def _check_removed(self) -> None:
         """Lock the rows: the session deletes a row that is gone with no more than a warning."""
