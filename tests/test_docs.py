@@ -8,7 +8,6 @@ import re
 from dataclasses import fields
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import pytest
 

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flask_atomic import document
-from flask_atomic.operations import Identifier, Operation, Ref, ResourceObject
 from flask_atomic.errors import RequestFailed
+from flask_atomic.operations import Identifier, Operation, Ref, ResourceObject
 from tests.documents import TypeOfResource, documents, json_values, mutated, texts
 from tests.pointers import resolve
 
