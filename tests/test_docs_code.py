@@ -174,6 +174,13 @@ def test_the_journal_and_the_memory_commit_together_or_not_at_all(load: Load) ->
     assert (announcements.titles, counter.operations) == (["Two"], 2)
 
 
+def test_the_number_of_an_operation_is_answered(load: Load) -> None:
+    hooks = load("hooks")
+    client = hooks.create_app(hooks.Echo()).test_client()
+    _, document = post(client, {**article("One"), "meta": {"number": 7}}, article("Two"))
+    assert [result.get("meta") for result in document["atomic:results"]] == [{"number": 7}, None]
+
+
 def test_articles_are_kept(load: Load) -> None:
     hooks = load("hooks")
     client = hooks.create_app(hooks.KeepsArticles()).test_client()

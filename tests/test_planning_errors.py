@@ -457,3 +457,27 @@ class TestRefusalsInsideTheTransaction:
         answer = post(client, update("articles", "3"), relate("update", id_("articles", "3"), "author", None))
 
         assert answer.errors == [(422, "invalid-relationship", "/1/data")]
+
+
+class TestSchemasThatRefuse:
+    def test_an_operation_failure_of_a_schema_is_told_at_the_operation(self):
+        def refuse(_: str) -> None:
+            raise Refused("Not on Sundays.")
+
+        atomic = Atomic(MemoryLayer())
+        atomic.resource(schema("notes", text=fields.Str(validate=refuse)))
+        client = application(atomic).test_client()
+        answer = post(client, add("notes"), add("notes", attributes={"text": "a"}))
+
+        assert answer.errors == [(403, "operation-refused", "/1")]
+
+    def test_a_failure_that_will_pass(self):
+        def fail(_: str) -> None:
+            raise Transient("The dictionary is being updated.")
+
+        atomic = Atomic(MemoryLayer())
+        atomic.resource(schema("notes", text=fields.Str(validate=fail)))
+        answer = post(application(atomic).test_client(), add("notes", attributes={"text": "a"}))
+
+        assert answer.errors == [(503, "unavailable", None)]
+        assert answer.response.headers["Retry-After"] == "1"

@@ -276,7 +276,7 @@ class TestSettings:
             (
                 {"ATOMIC_BATCHES": True},
                 "There is no setting ATOMIC_BATCHES. The settings are: ATOMIC_BATCH, ATOMIC_MAX_ERRORS, "
-                "ATOMIC_MAX_OPERATIONS, ATOMIC_NO_CONTENT, ATOMIC_STRICT_MEDIA_TYPE.",
+                "ATOMIC_MAX_MEMBERS, ATOMIC_MAX_OPERATIONS, ATOMIC_NO_CONTENT, ATOMIC_STRICT_MEDIA_TYPE.",
             ),
             ({"ATOMIC_BATCH": 1}, "ATOMIC_BATCH is 1. It must be True or False."),
             ({"ATOMIC_BATCH": "yes"}, "ATOMIC_BATCH is 'yes'. It must be True or False."),
@@ -299,6 +299,7 @@ class TestSettings:
         assert config.get_namespace("ATOMIC_") == {
             "batch": True,
             "max_errors": 5,
+            "max_members": 10_000,
             "max_operations": 1000,
             "no_content": True,
             "strict_media_type": False,
@@ -371,3 +372,12 @@ class TestClaims:
 
         assert answer.status == 200
         assert calls == [("first", "boats", [1]), ("second", "sailors", [1])]
+
+
+class TestCollections:
+    @pytest.mark.parametrize("collection", ["", "a/b"])
+    def test_a_collection_is_one_segment_of_a_path(self, collection):
+        atomic = Atomic(MemoryLayer())
+        atomic.resource(schema("articles"), collection=collection)
+        with pytest.raises(ConfigurationError, match=f"collection='{collection}' of 'articles' cannot be one segment"):
+            application(atomic)
