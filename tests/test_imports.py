@@ -28,6 +28,8 @@ ORDER = [
     "planning",
     "transaction",
     "results",
+    "known",
+    "waiting",
     "execution",
     "negotiation",
     "settings",

@@ -1,0 +1,87 @@
+"""The resources that one attempt has met, by id and by local id, so that each is read from its store once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from .plugins import Binding, Layer
+from .resources import Reference
+from .steps import Key, Step
+
+__all__ = ["KnownResources"]
+
+
+class KnownResources:
+    """A reference to each resource that was read or added; never a note that one is missing.
+
+    :param bindings: the resource types, by type.
+    :param unit: gives the unit of work of a layer.
+    :param find_id: gives the id of a resource that was added.
+    """
+
+    def __init__(
+        self, bindings: Mapping[str, Binding], unit: Callable[[Layer], Any], find_id: Callable[[Reference], Any]
+    ) -> None:
+        self._bindings = bindings
+        self._unit = unit
+        self._find_id = find_id
+        self._references: dict[Key, Reference] = {}
+        self._ids: dict[Key, Key] = {}  # from the local ids of resources that have been written
+        self.has_all_named = False
+        """Whether every existing resource that the operations name by id is known."""
+
+    def get(self, key: Key | None) -> Reference | None:
+        """The resource of that key, if it is known and has not been removed."""
+        reference = None if key is None else self._references.get(key)
+        return None if reference is None or reference.entity is None else reference
+
+    def add(self, key: Key | None, binding: Binding, entity: Any) -> Reference:
+        """Make a new resource known, by `key` if it has one yet."""
+        reference = self._reference(binding, entity, None if key is None else key.id)
+        if key is not None:
+            self._references[key] = reference
+        return reference
+
+    def name(self, reference: Reference, key: Key | None) -> None:
+        """Make a resource that was written known by its id; `key` may be its local id."""
+        by_id = Key(reference.type, reference.id, None)
+        self._references[by_id] = reference
+        if key is not None and key.lid is not None:
+            self._ids[key] = by_id
+
+    def read_named(self, steps: Iterable[Step]) -> None:
+        """Read every existing resource that the steps name by id, in one go for each type."""
+        named: dict[str, dict[Any, None]] = {}
+        for step in steps:
+            for key in step.named():
+                if key.lid is None:
+                    named.setdefault(key.type, {})[key.id] = None
+        for type_, ids in named.items():
+            self._fetch(self._bindings[type_], ids)
+        self.has_all_named = True
+
+    def read(self, keys: Sequence[Key]) -> dict[Key, Reference]:
+        """Read the resources of these keys, one or more of one type; those that do not exist are left out."""
+        by_id = {key: self._ids.get(key, key) for key in keys}
+        self._fetch(self._bindings[keys[0].type], dict.fromkeys(named.id for named in by_id.values()))
+        found = {key: reference for key, named in by_id.items() if (reference := self._references.get(named))}
+        self._references |= found
+        return found
+
+    def missing(self, key: Key) -> Reference:
+        """A reference to a resource that exists nowhere."""
+        return self._reference(self._bindings[key.type], None, self._ids.get(key, key).id)
+
+    def forget(self) -> None:
+        """Forget all but which local id stands for which id."""
+        self._references.clear()
+        self.has_all_named = False
+
+    def _fetch(self, binding: Binding, ids: Iterable[Any]) -> None:
+        layer, resource = binding.layer, binding.resource
+        for id_, entity in layer.get(unit=self._unit(layer), resource=resource, ids=list(ids)).items():
+            self._references[Key(resource.type, id_, None)] = self._reference(binding, entity, id_)
+
+    def _reference(self, binding: Binding, entity: Any, id_: Any) -> Reference:
+        return Reference(binding.resource, entity, id_, self._find_id)
