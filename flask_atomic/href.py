@@ -6,13 +6,17 @@ in this project: `COLLECTION`, `COLLECTION/ID` and `COLLECTION/ID/relationships/
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
-from urllib.parse import quote, unquote, urljoin, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from .operations import Ref
 from .resources import Catalog
 
 __all__ = ["Endpoint", "resolve"]
+
+_NOT_IN_A_URI = re.compile(r"[\x00-\x20\x7f]|%(?![0-9A-Fa-f]{2})")
+"""Spaces, control characters and lone percent signs. What other characters mean is beyond doubt, encoded or not."""
 
 
 class Endpoint(NamedTuple):
@@ -36,10 +40,8 @@ def resolve(href: str, endpoint: Endpoint, catalog: Catalog) -> Ref | None:
     if "?" in href or "#" in href:
         raise ValueError("A target has neither a query nor a fragment.")
     segments = _segments_below(href, endpoint)
-    if segments is None or not all(segments):
-        return None
-    resource = catalog.of_collection(segments[0])
-    if resource is None:
+    resource = catalog.of_collection(segments[0]) if segments and all(segments) else None
+    if segments is None or resource is None:
         return None
     match segments[1:]:
         case []:
@@ -53,28 +55,58 @@ def resolve(href: str, endpoint: Endpoint, catalog: Catalog) -> Ref | None:
 
 def _segments_below(href: str, endpoint: Endpoint) -> list[str] | None:
     """The decoded segments of the path that `href` has below the endpoint's prefix, None where it is not below it."""
-    base = f"//{endpoint.host or 'localhost'}{quote(endpoint.prefix + endpoint.path)}"
     try:
-        target = urlsplit(urljoin(f"http:{base}", href))
-        segments = [unquote(segment, errors="strict") for segment in target.path.split("/")]
-        same_host = _host(target.netloc) == _host(urlsplit(base).netloc)
+        if _NOT_IN_A_URI.search(href):
+            raise ValueError
+        reference = urlsplit(href)
+        here = _is_relative(href, reference) or _leads_to_host(reference, endpoint.host)
+        segments = _path_segments(reference.path, endpoint)
     except ValueError:
         raise ValueError("The href is not a URI reference in UTF-8.") from None
+    if "@" in reference.netloc:
+        raise ValueError("The href names a user, which can disguise where it leads.")
     if any("\0" in segment for segment in segments):
         raise ValueError("The href holds NUL.")
-    if target.scheme not in ("http", "https") or not same_host:
-        return None
-    if endpoint.host is None and urlsplit(href).netloc:
-        return None
-    if "//" in urlsplit(href).path:  # an empty segment, which joining has passed over
-        return None
-    if len(segments) > 1 and segments[-1] == "":
-        segments.pop()
-    prefix = endpoint.prefix.split("/")
-    return segments[len(prefix) :] if segments[: len(prefix)] == prefix and len(segments) > len(prefix) else None
+    prefix = _split(endpoint.prefix)
+    return segments[len(prefix) :] if here and segments[: len(prefix)] == prefix else None
 
 
-def _host(netloc: str) -> tuple[str | None, int | None]:
+def _path_segments(path: str, endpoint: Endpoint) -> list[str]:
+    """The decoded segments of the path that `path` stands for beside the endpoint (RFC 3986, 5.2.4: without dots).
+
+    Dots that are percent-encoded are part of a name, so that there is a reference to every id.
+    """
+    if not path:
+        return []  # the endpoint itself, or the root of the host: no collection lives there
+    segments = [] if path.startswith("/") else _split(endpoint.prefix + endpoint.path)[:-1]
+    for segment in path.removeprefix("/").removesuffix("/").split("/"):
+        if segment == "..":
+            del segments[-1:]
+        elif segment != ".":
+            segments.append(unquote(segment, errors="strict"))
+    return segments
+
+
+def _split(path: str) -> list[str]:
+    return [segment for segment in path.split("/") if segment]
+
+
+def _is_relative(href: str, reference: SplitResult) -> bool:
+    return not reference.scheme and not href.startswith("//")
+
+
+def _leads_to_host(reference: SplitResult, host: str | None) -> bool:
+    """Whether the reference names this host. The scheme makes no difference: a proxy may have ended the encryption."""
+    named = _host_and_port(reference.netloc)
+    if not host or reference.scheme not in ("", "http", "https"):
+        return False
+    try:
+        return named == _host_and_port(host)
+    except ValueError:
+        return False  # the client's own Host header is none
+
+
+def _host_and_port(netloc: str) -> tuple[str | None, int | None]:
     """Host and port for comparison: case and the default ports make no difference."""
     parts = urlsplit(f"//{netloc}")
     return parts.hostname, None if parts.port in (80, 443) else parts.port

@@ -229,7 +229,9 @@ class TestDecorators:
 
         (error,) = answer.error_objects
         assert error == {"status": "401", "code": "unauthorized", "title": "Unauthorized", "detail": "Log in first."}
-        assert answer.response.headers.getlist("WWW-Authenticate") == [str(scheme).strip() for scheme in schemes]
+        assert [sent.strip() for sent in answer.response.headers.getlist("WWW-Authenticate")] == [
+            str(scheme).strip() for scheme in schemes
+        ]
 
     @pytest.mark.parametrize(
         ("status", "code"),
