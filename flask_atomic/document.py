@@ -93,7 +93,7 @@ def _operation(index: int, value: Any, resolve_href: ResolveHref) -> Operation:
     if op not in ("add", "update", "remove"):
         raise _Malformed("'op' is not 'add', 'update' or 'remove'.", "op")
     meta = _object(value, "meta")
-    ref, href = _target(value, resolve_href)
+    ref, href = _target(op, value, resolve_href)
     return Operation(index, op, ref, href, _data(op, value, ref, href), meta)
 
 
@@ -118,12 +118,12 @@ def _object(value: dict[str, Any], name: str) -> dict[str, Any]:
     return member
 
 
-def _target(value: dict[str, Any], resolve_href: ResolveHref) -> tuple[Ref | None, str | None]:
+def _target(op: str, value: dict[str, Any], resolve_href: ResolveHref) -> tuple[Ref | None, str | None]:
     if "ref" in value:
         if "href" in value:
             raise _Malformed("'ref' and 'href' exclude each other.", "href")
         try:
-            return _ref(value["ref"]), None
+            return _ref(op, value["ref"]), None
         except _Malformed as flaw:
             raise flaw.below("ref") from None
     if "href" not in value:
@@ -137,8 +137,10 @@ def _target(value: dict[str, Any], resolve_href: ResolveHref) -> tuple[Ref | Non
         raise _Malformed(str(error), "href", code=Code.INVALID_HREF) from None
 
 
-def _ref(value: Any) -> Ref:
-    type_, id_, lid = _identifier(value)
+def _ref(op: str, value: Any) -> Ref:
+    # Some clients name the collection that they add to by a ref; it says nothing that the data does not say.
+    names_collection = op == "add" and isinstance(value, dict) and "relationship" not in value
+    type_, id_, lid = _identity(value) if names_collection else _identifier(value)
     return Ref(type_, id_, lid, _text(value, "relationship") if "relationship" in value else None)
 
 

@@ -19,6 +19,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTo
 from .codec import Codec
 from .errors import Code, ConfigurationError, ErrorObject, RequestFailed
 from .href import Endpoint
+from .links import finder, with_self
 from .negotiation import CONTENT_TYPE, EXTENSION, check_accept, check_content_type, sparse_fields
 from .operations import RESULTS
 from .plugins import bind
@@ -33,7 +34,6 @@ _logger = logging.getLogger(__name__)
 
 _EXTENSIONS_KEY = "atomic"
 _ALLOWED = ("OPTIONS", "POST")
-_ROUTED = (*_ALLOWED, "DELETE", "GET", "HEAD", "PATCH", "PUT", "TRACE")  # a blueprint hears nothing of a 405 of routing
 _JSONAPI = {"version": "1.1", "ext": [EXTENSION]}
 
 View = Callable[..., ResponseReturnValue]
@@ -71,14 +71,16 @@ class Atomic:
         self.blueprint = Blueprint(name, __name__) if blueprint is None else blueprint
         """What `Flask.register_blueprint` takes."""
         self.blueprint.record(self._set_up)
+        self._endpoint = path.strip("/").replace("/", "_").replace(".", "_")
         self.blueprint.add_url_rule(
             path,
-            endpoint=path.strip("/").replace("/", "_").replace(".", "_"),
+            endpoint=self._endpoint,
             view_func=self._view(decorators),
-            methods=_ROUTED,
+            methods=_ALLOWED,
             provide_automatic_options=False,
             strict_slashes=False,
         )
+        self.blueprint.record(self._route_every_method)
 
     def resource(
         self,
@@ -88,6 +90,7 @@ class Atomic:
         client_ids: ClientIds = "forbidden",
         operations: Collection[str] | None = None,
         collection: str | None = None,
+        endpoint: str | None = None,
         independent: bool | None = None,
         **options: Any,
     ) -> None:
@@ -100,6 +103,8 @@ class Atomic:
             includes their relationships in an `update`; `NAME.add`, `NAME.update` and `NAME.remove` to say it for one
             relationship apart. An empty collection makes the type read-only.
         :param collection: the last segment of the collection's URL for `href`, the type by default.
+        :param endpoint: the Flask endpoint of the application that answers a GET of one resource, at a URL whose one
+            variable is the id. Results then have `links.self`, and a `href` may be such a URL.
         :param independent: True if a resource depends on nothing but its own attributes and shown relationships,
             although it has computed fields or its model has events, so that writes may wait for each other.
         :param options: what the data layer needs to know: `model=` for SQLAlchemy.
@@ -117,6 +122,7 @@ class Atomic:
                 client_ids=client_ids,
                 operations=None if operations is None else frozenset(operations),
                 layer=layer,
+                endpoint=endpoint,
                 independent=independent,
                 options=MappingProxyType(options),
             )
@@ -147,6 +153,13 @@ class Atomic:
                 settings,
                 Endpoint(None, state.url_prefix or "", self._path),
             )
+
+    def _route_every_method(self, state: BlueprintSetupState) -> None:
+        """Have the view answer the methods that are not allowed: no blueprint hears of a 405 of routing itself."""
+        endpoint = f"{state.name_prefix}.{state.name}.{self._endpoint}".lstrip(".")
+        for rule in state.app.url_map.iter_rules():
+            if rule.endpoint == endpoint:
+                rule.methods = None
 
     def _all_plugins(self, app: App) -> tuple[object, ...]:
         if any(hasattr(plugin, "atomic_claim") for plugin in self._plugins) or "sqlalchemy" not in app.extensions:
@@ -187,7 +200,8 @@ class Atomic:
         return service.perform(
             _body(),
             endpoint,
-            lambda records: _response(_results(records), fields, no_content=service.settings.no_content),
+            lambda records: _response(_results(with_self(records)), fields, no_content=service.settings.no_content),
+            finder(service.catalog),
         )
 
 
@@ -273,7 +287,17 @@ def _of_http_exception(error: HTTPException) -> Response:
     return _error_response([told], response.status_code, headers)
 
 
-_CODES = {code.status: code for code in (Code.BAD_REQUEST, Code.METHOD_NOT_ALLOWED, Code.TOO_LARGE)}
+_CODES = {
+    code.status: code
+    for code in (
+        Code.BAD_REQUEST,
+        Code.METHOD_NOT_ALLOWED,
+        Code.NOT_ACCEPTABLE,
+        Code.CONFLICT,
+        Code.TOO_LARGE,
+        Code.UNSUPPORTED_MEDIA_TYPE,
+    )
+}
 
 
 def _of_defect(error: Exception) -> Response:

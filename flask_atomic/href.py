@@ -7,13 +7,14 @@ in this project: `COLLECTION`, `COLLECTION/ID` and `COLLECTION/ID/relationships/
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from .operations import Ref
 from .resources import Catalog
 
-__all__ = ["Endpoint", "resolve"]
+__all__ = ["Elsewhere", "Endpoint", "resolve"]
 
 _NOT_IN_A_URI = re.compile(r"[\x00-\x20\x7f]|%(?![0-9A-Fa-f]{2})")
 """Spaces, control characters and lone percent signs. What other characters mean is beyond doubt, encoded or not."""
@@ -32,18 +33,32 @@ class Endpoint(NamedTuple):
     path: str
 
 
-def resolve(href: str, endpoint: Endpoint, catalog: Catalog) -> Ref | None:
+Elsewhere = Callable[[Sequence[str]], Ref | None]
+"""Says where a path of these decoded segments leads in the application itself; None for nowhere."""
+
+
+def resolve(href: str, endpoint: Endpoint, catalog: Catalog, elsewhere: Elsewhere | None = None) -> Ref | None:
     """Return what `href` leads to, None for nowhere.
 
+    :param elsewhere: is asked about a path that leads nowhere beside the endpoint.
     :raises ValueError: if the reference cannot be a target at all; the message is for the client.
     """
     if "?" in href or "#" in href:
         raise ValueError("A target has neither a query nor a fragment.")
-    segments = _segments_below(href, endpoint)
-    resource = catalog.of_collection(segments[0]) if segments and all(segments) else None
-    if segments is None or resource is None:
+    segments = _segments(href, endpoint)
+    if not segments or not all(segments):
         return None
-    match segments[1:]:
+    return _beside(segments, endpoint, catalog) or (elsewhere(segments) if elsewhere else None)
+
+
+def _beside(segments: Sequence[str], endpoint: Endpoint, catalog: Catalog) -> Ref | None:
+    """What a path of these segments leads to beside the endpoint."""
+    prefix = _split(endpoint.prefix)
+    below = segments[len(prefix) :] if segments[: len(prefix)] == prefix else []
+    resource = catalog.of_collection(below[0]) if below else None
+    if resource is None:
+        return None
+    match below[1:]:
         case []:
             return Ref(resource.type, None, None, None)
         case [id_]:
@@ -53,8 +68,8 @@ def resolve(href: str, endpoint: Endpoint, catalog: Catalog) -> Ref | None:
     return None
 
 
-def _segments_below(href: str, endpoint: Endpoint) -> list[str] | None:
-    """The decoded segments of the path that `href` has below the endpoint's prefix, None where it is not below it."""
+def _segments(href: str, endpoint: Endpoint) -> list[str] | None:
+    """The decoded segments of the path that `href` has on this host, None where it leads to another one."""
     try:
         if _NOT_IN_A_URI.search(href):
             raise ValueError
@@ -67,8 +82,7 @@ def _segments_below(href: str, endpoint: Endpoint) -> list[str] | None:
         raise ValueError("The href names a user, which can disguise where it leads.")
     if any("\0" in segment for segment in segments):
         raise ValueError("The href holds NUL.")
-    prefix = _split(endpoint.prefix)
-    return segments[len(prefix) :] if here and segments[: len(prefix)] == prefix else None
+    return segments if here else None
 
 
 def _path_segments(path: str, endpoint: Endpoint) -> list[str]:

@@ -29,6 +29,7 @@ class Resource:
     :param client_ids: whose choice the id of a new resource is.
     :param operations: what may be done, None for everything; see `permits`.
     :param layer: the name of the data layer that is to serve the type, None for the first that claims it.
+    :param endpoint: the Flask endpoint that answers a GET of a resource, for `links.self`; None if there is none.
     :param independent: whether the representation depends on nothing but the resource's own attributes and shown
         relationships, so that it may be made later together with others; None to find out.
     :param options: what data layers need to know about the type, `model` for instance.
@@ -39,6 +40,7 @@ class Resource:
     client_ids: ClientIds = "forbidden"
     operations: frozenset[str] | None = None
     layer: str | None = None
+    endpoint: str | None = None
     independent: bool | None = None
     options: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 

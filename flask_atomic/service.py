@@ -34,19 +34,24 @@ class Service:
         return None if resource is None else resource.codec.fields
 
     def perform(
-        self, body: bytes | str, endpoint: href.Endpoint, present: Callable[[Sequence[Record]], Answer]
+        self,
+        body: bytes | str,
+        endpoint: href.Endpoint,
+        present: Callable[[Sequence[Record]], Answer],
+        elsewhere: href.Elsewhere | None = None,
     ) -> Answer:
         """Perform the operations of a document, all or none.
 
         :param endpoint: where the document was sent to, since a `href` is relative to it.
         :param present: makes the answer from a record for each operation. It is called before the commit: what cannot
             be presented is not stored either.
+        :param elsewhere: where else in the application a `href` may lead.
         :return: the answer.
         :raises RequestFailed: if the request is refused; nothing was changed then.
         """
         operations = document.read(
             strictjson.parse(body),
-            lambda reference: href.resolve(reference, endpoint, self.catalog),
+            lambda reference: href.resolve(reference, endpoint, self.catalog, elsewhere),
             self.settings.max_operations,
         )
         plan = planning.plan(operations, self.plugins, self.settings.max_members)

@@ -92,6 +92,7 @@ APPLICATIONS: dict[str, tuple[str, str]] = {
     "errors": ("quickstart", "/api/operations"),
     "declarations": ("declarations", "/operations"),
     "endpoints": ("endpoints", "/api/operations"),
+    "links": ("links", "/api/operations"),
     "table_app": ("table_app", "/operations"),
     "sqlalchemy_models": ("sqlalchemy_models", "/operations"),
 }

@@ -175,7 +175,6 @@ class TestMalformedOperations:
             ({}, ""),
             ({"id": "1"}, ""),
             ({"lid": "a"}, ""),
-            ({"type": "articles"}, ""),
             ({"type": "articles", "relationship": "tags"}, ""),
             ({"type": "articles", "id": "1", "lid": "a"}, "/lid"),
             ({"type": "articles", "id": 1}, "/id"),
@@ -198,6 +197,12 @@ class TestMalformedOperations:
         operation = {"op": op, "ref": ref, "data": ARTICLE}
 
         assert refusals_of(operation) == [(400, "invalid-operation", f"/ref{pointer}")]
+
+    @pytest.mark.parametrize("op", ["update", "remove"])
+    def test_only_an_add_can_name_a_collection_by_ref(self, op):
+        operation = {"op": op, "ref": {"type": "articles"}, "data": ARTICLE}
+
+        assert refusals_of(operation) == [(400, "invalid-operation", "/ref")]
 
     @pytest.mark.parametrize("op", ["add", "update", "remove"])
     @pytest.mark.parametrize("href", [None, 1, [], {"href": "articles/1"}])

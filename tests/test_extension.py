@@ -54,7 +54,7 @@ def client():
 class TestMethods:
     """Statement A11, and part 1 of requests."""
 
-    @pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE", "TRACE", "HEAD"])
+    @pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE", "TRACE", "HEAD", "PROPFIND", "FOO"])
     @pytest.mark.parametrize("path", ["/api/operations", "/api/operations/"])
     def test_others_than_post_are_not_allowed(self, client, method, path):
         response = client.open(path, method=method)

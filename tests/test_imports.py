@@ -34,6 +34,7 @@ ORDER = [
     "negotiation",
     "settings",
     "service",
+    "links",
     "layers",
     "extension",
     "cli",
@@ -46,7 +47,7 @@ OF_LAYERS = {"errors", "hookspecs"}
 """What of ours a data layer may import: no more than a plugin of somebody else needs."""
 
 LIBRARIES = {
-    "flask": {"extension", "cli"},
+    "flask": {"links", "extension", "cli"},
     "marshmallow_jsonapi": {"problems", "schemas", "codec", "testing"},
 }
 """The libraries that only these modules may import."""

@@ -575,3 +575,17 @@ class TestAllOrNothing:
         client = seeded(ATOMIC_NO_CONTENT=False).client
 
         assert post(client, remove("tags", "x"), remove("tags", "y")).results == [{}, {}]
+
+
+class TestRefOfAnAdd:
+    """It may say what the data says, as some clients have it."""
+
+    def test_the_type_alone(self, client):
+        (result,) = post(client, {**add("people", attributes={"name": "Cid"}), "ref": {"type": "people"}}).results
+
+        assert result["data"]["attributes"] == {"name": "Cid"}
+
+    def test_another_type(self, client):
+        answer = post(client, {**add("people", attributes={"name": "Cid"}), "ref": {"type": "articles"}})
+
+        assert answer.errors == [(409, "target-mismatch", "/0/data/type")]
