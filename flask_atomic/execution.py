@@ -76,6 +76,7 @@ class _Attempt:
         self._batch = batch
         self._known = KnownResources(plugins.bindings, transaction.unit, self._find_id)
         self._waiting = Waiting()
+        self._has_lost = False  # whether resources may be gone that no operation removed
         self._results: list[dict[str, Any]] = [{} for _ in plan.steps]
         self._ids: list[Any] = [None for _ in plan.steps]
 
@@ -266,13 +267,14 @@ class _Attempt:
             for position, _, reference in waiting:
                 self._ids[position] = reference.id
             self._show([entry for entry in waiting if entry.step.verb in ("add", "update")])
-        if any(step.verb == "remove" for _, step, _ in waiting):
+        if self._has_lost or any(step.verb == "remove" for _, step, _ in waiting):
             self._known.forget()  # the store may have removed more than it was asked to
+            self._has_lost = False
         self._waiting.clear()
 
     def _flush(self, layer: Layer) -> None:
         if layer.defers_writes:
-            layer.flush(unit=self._unit(layer))
+            self._has_lost |= any(layer.flush(unit=self._unit(layer)))
 
     def _show(self, written: Iterable[WaitingStep]) -> None:
         by_binding: dict[Binding, list[WaitingStep]] = {}

@@ -78,9 +78,10 @@ class DataLayer:
 
     @hookspec(firstresult=True)
     def atomic_exclusive(self, resource: Resource, relationship: Relationship) -> bool | None:
-        """Say whether setting the to-one relationship can take the related resource from another of the same type.
+        """Say whether setting the relationship can take related resources from others of the same type.
 
-        Asked once at start-up. True for a one-to-one relationship. Without the hook: True, which only costs time.
+        Asked once at start-up. True for one-to-one and one-to-many relationships. Without the hook: True, which only
+        costs time.
         """
 
     # ------------------------------------------------------------------------------------------- the unit of work
@@ -223,11 +224,12 @@ class DataLayer:
         """
 
     @hookspec
-    def atomic_flush(self, unit: Unit) -> None:
+    def atomic_flush(self, unit: Unit) -> bool | None:
         """Write what waits. Afterwards `atomic_identify` knows every entity, and entities show what is stored.
 
         A layer without it writes at once.
 
+        :return: True if resources may be gone that nobody removed, orphans for instance: the core reads again then.
         :raises OperationFailed: if the store refuses.
         """
 

@@ -71,8 +71,7 @@ class Binding:
     :param shown_to_one: the types that those of them hold that are to-one.
     :param shown_to_many: the types that the others hold.
     :param refers_to_itself: whether resources of the type can be related to others of it.
-    :param exclusive: the relationships that can take a related resource from another resource of this type, which
-        shows it.
+    :param exclusive: the relationships that can take a related resource from another resource of this type.
     """
 
     resource: Resource
@@ -124,7 +123,8 @@ def bind(plugins: Iterable[object], catalog: Catalog) -> Plugins:
             "There is no data layer. Give Atomic(...) one, for instance Atomic(SQLAlchemyLayer(db)) or "
             "Atomic(MemoryLayer()); without one it needs Flask-SQLAlchemy, set up before the blueprint is registered."
         )
-    bindings = {resource.type: _binding(resource, layers) for resource in catalog}
+    claimed = {resource: _claimant(resource, layers) for resource in catalog}
+    bindings = {resource.type: _binding(resource, layer) for resource, layer in claimed.items()}
     observers = {
         name: plugin for name, plugin in registered.items() if _implements(plugin, manager.hook.atomic_committed)
     }
@@ -223,8 +223,7 @@ def _layer(manager: pluggy.PluginManager, name: str, plugin: object) -> Layer:
     return Layer(name, plugin, {hook: _only(manager, f"atomic_{hook}", plugin) for hook in hooks})
 
 
-def _binding(resource: Resource, layers: Sequence[Layer]) -> Binding:
-    layer = _claimant(resource, layers)
+def _binding(resource: Resource, layer: Layer) -> Binding:
     _check_owed(layer, resource)
     shown = tuple(relationship for relationship in resource.relationships.values() if relationship.shown)
     return Binding(
@@ -244,8 +243,6 @@ def _binding(resource: Resource, layers: Sequence[Layer]) -> Binding:
 
 
 def _exclusive(layer: Layer, resource: Resource, relationship: Relationship) -> bool:
-    if relationship.many:
-        return relationship.shown
     return layer.exclusive(resource=resource, relationship=relationship) is not False
 
 

@@ -50,8 +50,14 @@ class Step(NamedTuple):
 
     @property
     def may_wait(self) -> bool:
-        """Whether the write may be flushed together with others: not that of the members of a to-many."""
-        return self.binding.may_wait and (self.relationship is None or not self.relationship.many)
+        """Whether the write may be flushed together with others.
+
+        Not if it is that of the members of a to-many, nor if it writes the related resources as well, which is what
+        taking them from others amounts to.
+        """
+        if not self.binding.may_wait or (self.relationship is not None and self.relationship.many):
+            return False
+        return self.binding.exclusive.isdisjoint(self.linkage)
 
     @property
     def writes_like(self) -> str:

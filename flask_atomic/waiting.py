@@ -64,11 +64,7 @@ class Waiting:
     def _is_changed_by(self, step: Step, relationship: Relationship) -> bool:
         """Whether writing the relationship can change the linkage that a waiting resource shows."""
         type_ = step.binding.resource.type
-        takes_over = relationship in step.binding.exclusive
         related = self._bindings.get(relationship.type)
-        if related is not None:
-            if type_ in related.shown_to_many:
-                return True
-            if type_ in related.shown_to_one and (relationship.many or takes_over):
-                return True
-        return takes_over and type_ in self._bindings
+        if related is None:
+            return False
+        return type_ in related.shown_to_many or (relationship.many and type_ in related.shown_to_one)

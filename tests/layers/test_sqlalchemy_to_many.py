@@ -297,3 +297,12 @@ def test_linkage_of_many_resources_is_one_statement(store: Store) -> None:
         assert [set(ids) for ids in linkage] == [
             {track.id for track in tracks if track.owner_id == company.id} for company in companies
         ]
+
+
+@pytest.mark.parametrize(
+    ("type_", "name", "exclusive"),
+    [("companies", "tracks", True), ("nodes", "children", True), ("tracks", "performers", False)],
+)
+def test_members_of_a_one_to_many_are_taken_from_others(store: Store, type_: str, name: str, exclusive: bool) -> None:
+    resource = store.resources[type_]
+    assert store.layer.atomic_exclusive(resource, resource.relationships[name]) is exclusive

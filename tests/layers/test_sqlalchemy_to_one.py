@@ -274,12 +274,12 @@ class TestOneToOne:
             assert len(statements) <= 1
 
 
-def test_the_exclusive_relationships_are_the_one_to_one(store: Store) -> None:
+def test_the_exclusive_to_one_relationships_are_the_one_to_one(store: Store) -> None:
     exclusive = {
         (type_, name)
         for type_, resource in store.resources.items()
         for name, relationship in resource.relationships.items()
-        if store.layer.atomic_exclusive(resource, relationship)
+        if not relationship.many and store.layer.atomic_exclusive(resource, relationship)
     }
     assert exclusive == {
         ("lyrics", "track"),

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from enum import Enum
 from typing import Any, NamedTuple
 
-from sqlalchemy import exc
+from sqlalchemy import Table, exc
 from sqlalchemy.orm import exc as orm_exc
 
 from ...errors import Conflict, NotFound, OperationFailed, Transient, Unprocessable
@@ -53,8 +53,23 @@ def failure_of(error: Exception, concerned: Iterable[Mapped]) -> OperationFailed
     finding = _orm(error, concerned) or _database(error)
     if finding is None:
         return None
+    if finding.problem in (Problem.UNIQUE, Problem.STALE) and _is_about_membership(error, concerned):
+        finding = Finding(Problem.BUSY)
     blame = next((blame for mapped in concerned if (blame := _blame(finding, mapped))), {})
     return finding.problem.failure(finding.problem.detail, **blame)
+
+
+def _is_about_membership(error: Exception, concerned: Iterable[Mapped]) -> bool:
+    """Whether another request has added or removed the same member meanwhile: then there is nothing left to do."""
+    text = (getattr(error, "statement", None) or str(error)).replace('"', "").replace("`", "")
+    tables = {
+        secondary.name
+        for mapped in concerned
+        for relation in mapped.relations.values()
+        if isinstance(secondary := relation.mapped.secondary, Table)
+    }
+    written = re.match(r"(?:INSERT INTO|DELETE statement on table) '?([\w.]+)", text)
+    return written is not None and written[1].rpartition(".")[2] in tables
 
 
 def _blame(finding: Finding, mapped: Mapped) -> dict[str, str] | None:

@@ -9,11 +9,11 @@ from typing import Any
 
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
-from ...errors import ConfigurationError, OperationFailed
+from ...errors import ConfigurationError, NotFound, OperationFailed
 from ...hookspecs import Entity, Id, Reference, Related, Relationship, Resource, hookimpl
 from .failures import failure_of
 from .mapping import Mapped
-from .model import identity_of
+from .model import identity_of, state_of
 from .to_many import ToMany
 from .unit import Unit
 from .values import accepting, foreign_ids, prepare, set_attributes, set_relationships
@@ -53,6 +53,7 @@ class SQLAlchemyLayer:
         self._isolation_level = isolation_level
         self._share_session = share_session
         self._mapped: dict[Resource, Mapped] = {}
+        self._computes = False
 
     # ------------------------------------------------------------------------------------------------ at start-up
 
@@ -61,17 +62,20 @@ class SQLAlchemyLayer:
         """Claim a type that has a `model`."""
         if "model" not in resource.options:
             return None
-        self._mapped[resource] = Mapped.of(resource)
+        self._mapped[resource] = mapped = Mapped.of(resource)
+        self._computes = self._computes or not mapped.is_plain
         return self
 
     @hookimpl
     def atomic_independent(self, resource: Resource) -> bool:
-        """False with shown attributes that are no plain columns, and with mapper events for single rows."""
-        return self._mapped[resource].independent
+        """False where rows depend on others or on listeners, and where another type is kept in the same rows."""
+        mapped = self._mapped[resource]
+        others = (other for other in self._mapped.values() if other is not mapped)
+        return mapped.independent and not any(other.shares_rows(mapped) for other in others)
 
     @hookimpl
     def atomic_exclusive(self, resource: Resource, relationship: Relationship) -> bool:
-        """True for a one-to-one relationship."""
+        """True for one-to-one and one-to-many relationships."""
         relation = self._mapped[resource].relations.get(relationship)
         return relation is not None and relation.exclusive
 
@@ -80,7 +84,12 @@ class SQLAlchemyLayer:
     @hookimpl
     def atomic_begin(self) -> Unit:
         """Open a session; it connects when it is first used."""
-        return Unit(self._open_session(), shared=self._share_session, isolation_level=self._isolation_level)
+        return Unit(
+            self._open_session(),
+            shared=self._share_session,
+            isolation_level=self._isolation_level,
+            computes=self._computes,
+        )
 
     @hookimpl
     def atomic_commit(self, unit: Unit) -> None:
@@ -167,7 +176,7 @@ class SQLAlchemyLayer:
     def atomic_remove(self, unit: Unit, resource: Resource, entity: Entity) -> None:
         """Delete the row with the next flush. What happens to rows that refer to it is for the model to say."""
         mapped = self._mapped[resource]
-        with self._writing(unit, mapped):
+        with self._writing(unit, mapped, entity):
             unit.remove(mapped.model, entity)
 
     @hookimpl
@@ -181,7 +190,7 @@ class SQLAlchemyLayer:
     ) -> None:
         """Add members without reading the others."""
         mapped = self._mapped[resource]
-        with self._writing(unit, mapped), accepting(relationship=relationship.attribute):
+        with self._writing(unit, mapped, entity), accepting(relationship=relationship.attribute):
             self._to_many(mapped, relationship).add(unit, entity, related)
 
     @hookimpl
@@ -202,14 +211,14 @@ class SQLAlchemyLayer:
     ) -> None:
         """Remove members without reading the others."""
         mapped = self._mapped[resource]
-        with self._writing(unit, mapped), accepting(relationship=relationship.attribute):
+        with self._writing(unit, mapped, entity), accepting(relationship=relationship.attribute):
             self._to_many(mapped, relationship).remove(unit, entity, related)
 
     @hookimpl
-    def atomic_flush(self, unit: Unit) -> None:
+    def atomic_flush(self, unit: Unit) -> bool:
         """Flush the session, and read again what may have been stored otherwise than it was given."""
         with self._failing(unit):
-            unit.settle()
+            return unit.settle()
 
     def _change(
         self,
@@ -220,7 +229,7 @@ class SQLAlchemyLayer:
         relationships: Mapping[Relationship, Related],
     ) -> None:
         values = dict(attributes) | foreign_ids(mapped, relationships)
-        with self._writing(unit, mapped):
+        with self._writing(unit, mapped, entity):
             if mapped.hands_over(values, relationships):
                 unit.hand_over(mapped.model, entity)
             prepare(mapped, unit, entity, relationships)
@@ -234,8 +243,11 @@ class SQLAlchemyLayer:
         return relation
 
     @contextmanager
-    def _writing(self, unit: Unit, mapped: Mapped) -> Iterator[None]:
+    def _writing(self, unit: Unit, mapped: Mapped, entity: Entity | None = None) -> Iterator[None]:
+        """What is done inside writes rows of the type, and the one of `entity` if there is one already."""
         with self._failing(unit):
+            if entity is not None and not (state_of(entity).persistent or state_of(entity).pending):
+                raise NotFound("The resource was removed meanwhile.")  # as an orphan, or by a cascade
             unit.writes(mapped.model)
             yield
 

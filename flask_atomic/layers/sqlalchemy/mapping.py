@@ -55,16 +55,36 @@ class Mapped:
 
     @property
     def independent(self) -> bool:
-        """Whether all that is shown is in plain columns, and no listener of the application's sees single rows."""
+        """Whether nothing that is written or shown depends on other rows, or on a listener that sees single rows."""
         mapper = self.model.mapper
-        plain = {each.key for each in mapper.column_attrs} - self.model.expressions
-        return plain >= self.resource.codec.attributes.keys() and not any(
-            getattr(each.dispatch, event) for each in mapper.self_and_descendants for event in _ROW_EVENTS
+        return (
+            self.is_plain
+            and not self.model.has_defaults_of_tables
+            and not any(self._refers(name) for name in self.resource.codec.loaded_attributes)
+            and not any(getattr(each.dispatch, event) for each in mapper.self_and_descendants for event in _ROW_EVENTS)
         )
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether all that is shown is in columns."""
+        plain = {each.key for each in self.model.mapper.column_attrs} - self.model.expressions
+        return plain >= self.resource.codec.attributes.keys()
+
+    def _refers(self, name: str) -> bool:
+        """Whether the attribute is a foreign key: the row that it refers to may be one that waits."""
+        return name in self.model.mapper.column_attrs and any(
+            column.foreign_keys for column in self.model.columns_of(name)
+        )
+
+    def shares_rows(self, other: Mapped) -> bool:
+        """Whether a row can be a resource of both types."""
+        return self.model.mapper.common_parent(other.model.mapper)
 
     def hands_over(self, attributes: Mapping[str, Any], relationships: Mapping[Relationship, Any]) -> bool:
         """Whether an update may touch a value that no two rows may share."""
         model = self.model
+        if model.may_change_unnamed and model.unique - {model.key_name}:
+            return True
         if any(name in model.unique or name not in model.mapper.column_attrs for name in attributes):
             return True
         relations = [self.relations[each] for each in relationships if each in self.relations]

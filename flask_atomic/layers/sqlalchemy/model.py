@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
+from types import MappingProxyType
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import (
     CHAR,
@@ -26,15 +29,26 @@ from sqlalchemy import (
     Uuid,
     inspect,
 )
-from sqlalchemy.orm import ColumnProperty, InstanceState, InstrumentedAttribute, Load, Mapper, lazyload, undefer
+from sqlalchemy.orm import (
+    ONETOMANY,
+    ColumnProperty,
+    InstanceState,
+    InstrumentedAttribute,
+    Load,
+    Mapper,
+    lazyload,
+    undefer,
+)
 from sqlalchemy.orm.interfaces import ORMOption
+from sqlalchemy.types import TypeEngine
 
 from ...errors import ConfigurationError
 from .keys import Key, key_of
 
 __all__ = ["Model", "identity_of", "state_of"]
 
-_EXACT = (Integer, Boolean, Uuid, Date, LargeBinary, Enum, String)
+_EXACT: dict[type[TypeEngine[Any]], type] = {Boolean: bool, Integer: int, Date: date, LargeBinary: bytes, String: str}
+"""Types of columns that keep a value of just this type as it is."""
 _PADDED = (CHAR, NCHAR)
 _ON_DEMAND = ("select", True, "raise", "raise_on_sql", "noload", "dynamic", "write_only", None, False)
 
@@ -47,11 +61,13 @@ class Model:
     :param key: how its values are written as ids.
     :param columns: the attributes that are read with a row.
     :param expressions: the attributes that are computed by the database.
-    :param inexact: the attributes whose stored value may differ from what was given: fractions are rounded, offsets
-        dropped, texts padded.
+    :param exact: the attributes whose stored value is what was given if that has this type. In others fractions are
+        rounded, offsets dropped, texts padded.
     :param unique_groups: the sets of columns whose values no two rows share.
     :param unique: the attributes of columns on which it may depend whether two rows are told apart.
-    :param refers_to_itself: whether a row can refer to another row of the same type.
+    :param may_change_unnamed: whether an update can change columns that it does not name.
+    :param has_defaults_of_tables: whether the default of a column may depend on what else is stored.
+    :param refers_to_itself: whether a row can refer, perhaps by others, to another row of the same type.
     :param own_references: the attributes whose value may be the key of the row itself.
     :param options: how to read it, without its relationships and with what is shown.
     """
@@ -62,9 +78,11 @@ class Model:
     key: Key
     columns: frozenset[str]
     expressions: frozenset[str]
-    inexact: frozenset[str]
+    exact: Mapping[str, type]
     unique_groups: tuple[frozenset[Column[Any]], ...]
     unique: frozenset[str]
+    may_change_unnamed: bool
+    has_defaults_of_tables: bool
     refers_to_itself: bool
     own_references: tuple[str, ...]
     options: tuple[ORMOption, ...]
@@ -89,9 +107,11 @@ class Model:
             key=key,
             columns=columns,
             expressions=frozenset(each.key for each in mapper.column_attrs if not _columns(each)),
-            inexact=frozenset(name for name in columns if not _exact(mapper.column_attrs[name])),
+            exact=MappingProxyType({name: kept for name in columns if (kept := _exact(mapper.column_attrs[name]))}),
             unique_groups=groups,
             unique=_unique_attributes(mapper, groups),
+            may_change_unnamed=_may_change_unnamed(mapper),
+            has_defaults_of_tables=any(map(_looks_at_tables, mapper.columns)),
             refers_to_itself=_refers_to_itself(mapper),
             own_references=tuple(_own_references(mapper, key_name)),
             options=tuple(_options(mapper, shown)),
@@ -107,6 +127,13 @@ class Model:
         attribute: InstrumentedAttribute[Any] = getattr(self.class_, name)
         return attribute
 
+    @property
+    def removal_spreads(self) -> bool:
+        """Whether the removal of one row may remove, or be refused for, what the next one to be removed refers to."""
+        return self.refers_to_itself or any(
+            each.cascade.delete and each.direction is not ONETOMANY for each in self.mapper.relationships
+        )
+
     def columns_of(self, name: str) -> Sequence[Column[Any]]:
         """The columns that an attribute is kept in, none for an expression."""
         return _columns(self.mapper.column_attrs[name])
@@ -120,7 +147,10 @@ class Model:
         """Whether an entity that was just written may differ from its row."""
         if not self.columns.isdisjoint(state.expired_attributes):
             return True
-        return any(state.dict.get(name) is not None for name in self.inexact)
+        return any(
+            (value := state.dict.get(name)) is not None and type(value) is not self.exact.get(name)
+            for name in self.columns
+        )
 
     def is_unique(self, columns: frozenset[Column[Any]]) -> bool:
         """Whether no two rows have the same values in these columns."""
@@ -185,10 +215,34 @@ def _columns(property_: ColumnProperty[Any]) -> Sequence[Column[Any]]:
     return [column for column in property_.columns if isinstance(column, Column)]
 
 
-def _exact(property_: ColumnProperty[Any]) -> bool:
-    # An expression has no columns: it is read after each write anyway.
-    return all(
-        isinstance(column.type, _EXACT) and not isinstance(column.type, _PADDED) for column in _columns(property_)
+def _exact(property_: ColumnProperty[Any]) -> type | None:
+    """The type of the values that are stored as they are; None if there is none."""
+    for column in _columns(property_):
+        type_ = column.type
+        if isinstance(type_, Uuid):
+            return UUID if type_.as_uuid else None
+        if isinstance(type_, Enum):
+            return type_.enum_class  # of texts, SQLAlchemy lets those pass that it cannot read back
+        if not isinstance(type_, _PADDED):
+            return next((kept for kind, kept in _EXACT.items() if isinstance(type_, kind)), None)
+    return None
+
+
+def _may_change_unnamed(mapper: Mapper[Any]) -> bool:
+    """Whether columns change by themselves: by the database, or by validators and listeners for other attributes."""
+    columns = (column for column in mapper.columns if isinstance(column, Column))
+    if any(column.computed is not None or column.onupdate is not None for column in columns):
+        return True
+    return any(mapper.class_manager[each.key].dispatch.set for each in mapper.column_attrs)
+
+
+def _looks_at_tables(column: Any) -> bool:
+    """Whether a default is an expression of SQL, or a function that is given the context of the statement."""
+    defaults = (getattr(column, "default", None), getattr(column, "onupdate", None))
+    return any(
+        default is not None
+        and (default.is_clause_element or (default.is_callable and not hasattr(default.arg, "__wrapped__")))
+        for default in defaults
     )
 
 
@@ -226,11 +280,16 @@ def _refers_to_itself(mapper: Mapper[Any]) -> bool:
     if any(each.mapper.common_parent(mapper) for each in mapper.relationships):
         return True
     own = {table for each in mapper.base_mapper.self_and_descendants for table in _tables(each)}
-    return any(
-        foreign.column.table in own and not _continues_parent(foreign)
-        for table in own
-        for foreign in table.foreign_keys
-    )
+    seen: set[Any] = set()
+    waiting = [foreign for table in own for foreign in table.foreign_keys if not _continues_parent(foreign)]
+    while waiting:
+        referred = waiting.pop().column.table
+        if referred in own:
+            return True
+        if referred not in seen:
+            seen.add(referred)
+            waiting.extend(referred.foreign_keys)
+    return False
 
 
 def _continues_parent(foreign: ForeignKey) -> bool:

@@ -27,6 +27,11 @@ _UNORDERED = (None, list, set)
 class ToMany(Relation):
     """A one-to-many or many-to-many relationship."""
 
+    @property
+    def exclusive(self) -> bool:
+        """Whether a member of one is a member of no other."""
+        return self.mapped.direction is ONETOMANY
+
     def prepare(self, unit: Unit, entity: Any | None, related: Related) -> None:
         """See to it that the database knows who the members are."""
         if entity is not None:

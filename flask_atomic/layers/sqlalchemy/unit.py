@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, select
 from sqlalchemy.orm import InstanceState, Mapper, Session
 
-from ...errors import Code, ConfigurationError, NotFound, OperationFailed
+from ...errors import Code, ConfigurationError, NotFound, OperationFailed, Unprocessable
 from .model import Model, identity_of, state_of
 
 __all__ = ["NotAtomic", "Unit"]
@@ -28,14 +28,16 @@ class Unit:
 
     :param session: one without pending changes and without a transaction.
     :param shared: whether the session is the application's, which goes on using it.
+    :param computes: whether what is shown of an entity may be computed from its relationships.
     :param isolation_level: that of every transaction of the unit; None for what the engine is set to.
     :raises ConfigurationError: if a shared session cannot be used now.
     """
 
-    def __init__(self, session: Session, *, shared: bool, isolation_level: str | None) -> None:
+    def __init__(self, session: Session, *, shared: bool, isolation_level: str | None, computes: bool = True) -> None:
         self.session = session
         self._shared = shared
         self._isolation_level = isolation_level
+        self._computes = computes
         self._autoflush = session.autoflush
         self._binds: dict[Model, Engine | Connection] = {}
         self._written_binds: list[Engine | Connection] = []
@@ -45,6 +47,7 @@ class Unit:
         self._last_unique: dict[Mapper[Any], Any] = {}
         self._linked: set[InstanceState[Any]] = set()
         self._deletes = False
+        self._has_deleted = False
         _prepare(session, shared)
 
     def commit(self) -> None:
@@ -132,7 +135,7 @@ class Unit:
         self._part_from_itself(model, entity)
         self.session.delete(entity)
         self._removed.setdefault(model, []).append(identity_of(model, entity))
-        if model.refers_to_itself:
+        if model.removal_spreads:
             self.flush()
 
     def _part_from_itself(self, model: Model, entity: Any) -> None:
@@ -175,24 +178,35 @@ class Unit:
         if session.new or session.dirty or session.deleted:
             self._check_removed()
             self._deletes = self._deletes or bool(session.deleted)
+            touched = [*session.new, *session.dirty]
             session.flush()
-            self._forget()
+            self._forget(touched)
         self._removed.clear()
         self._last_unique.clear()
         self._linked.clear()
 
-    def settle(self) -> None:
+    def settle(self) -> bool:
         """Write what waits, and make what was written show what is stored.
 
+        :return: whether rows were deleted since the last time that nobody may have asked for.
         :raises NotFound: if a row is gone.
+        :raises Unprocessable: if a value was stored that cannot be read.
         """
         self.flush()
         for model, entities in self._written.items():
             stale = [entity for state, entity in entities.items() if state.persistent and model.is_stale(state)]
-            if len(self.read(model, [identity_of(model, entity) for entity in stale], refresh=True)) < len(stale):
+            if self._reread(model, stale) < len(stale):
                 raise NotFound("The resource was removed meanwhile.")
         self._written.clear()
         self._kept.clear()  # what is still needed, the core refers to; the rest would make each flush take longer
+        has_deleted, self._has_deleted = self._has_deleted, False
+        return has_deleted
+
+    def _reread(self, model: Model, stale: Sequence[Any]) -> int:
+        try:
+            return len(self.read(model, [identity_of(model, entity) for entity in stale], refresh=True))
+        except LookupError as error:  # a member that an Enum does not have
+            raise Unprocessable("The store cannot hold a value of this kind or size.") from error
 
     def _check_removed(self) -> None:
         """Lock the rows: the session deletes a row that is gone with no more than a warning."""
@@ -202,19 +216,24 @@ class Unit:
                 if len(self.session.scalars(statement).all()) < len(chunk):
                     raise NotFound("The resource was removed meanwhile.")
 
-    def _forget(self) -> None:
-        """Drop what may no longer be true: relationships, and everything if the database may have cascaded."""
+    def _forget(self, touched: Sequence[Any]) -> None:
+        """Drop what may no longer be true: relationships, and everything if the database may have cascaded.
+
+        :param touched: the entities that were written. Where something that is shown is computed, relationships of
+            others may have been read for it.
+        """
         if self._deletes:
             self.session.expire_all()
             self._kept.clear()
             self._deletes = False
+            self._has_deleted = True
             return
         names: dict[Mapper[Any], frozenset[str]] = {}
-        for state in self.session.identity_map.all_states():
+        for entity in self.session.identity_map.values() if self._computes else touched:
+            state = state_of(entity)
             if state.mapper not in names:
                 names[state.mapper] = frozenset(state.mapper.relationships.keys())
-            entity = state.obj()
-            if entity is not None and not names[state.mapper].isdisjoint(state.dict):
+            if state.persistent and not names[state.mapper].isdisjoint(state.dict):
                 self.session.expire(entity, names[state.mapper] & state.dict.keys())
 
     # -------------------------------------------------------------------------------------------------- databases
