@@ -77,6 +77,8 @@ class Step(NamedTuple):
 
     def blame(self, failure: OperationFailed) -> ErrorObject:
         """The error object of what a layer or a plugin raised: at the member it blames if that was sent."""
+        if self.verb == "remove" and isinstance(failure, Unprocessable):
+            return self.error(Code.CONFLICT, "What is stored cannot be without the resource.")  # no value was sent
         data = self.operation.data
         resource = self.binding.resource
         if failure.attribute is not None and isinstance(data, ResourceObject):

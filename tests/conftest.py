@@ -9,15 +9,43 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from flask.testing import FlaskClient
 from hypothesis import settings
+from werkzeug.test import TestResponse
 
-from tests import servers
+from tests import json_schemas, servers
 
 # How long an example takes says more about the machine than about the code.
 settings.register_profile("steady", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("steady")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--fuzz-seconds",
+        type=int,
+        default=0,
+        metavar="SECONDS",
+        help="send other random requests in every run, for so long (tests/test_fuzz.py)",
+    )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _answers_are_checked() -> Iterator[None]:
+    """Every answer that a test client of any test is given is checked against the JSON Schema of responses."""
+    send = FlaskClient.open
+
+    def send_and_check(client: FlaskClient, *args: Any, **kwargs: Any) -> TestResponse:
+        response = send(client, *args, **kwargs)
+        json_schemas.check_response(response)
+        return response
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FlaskClient, "open", send_and_check)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -110,6 +110,7 @@ def _add(
         data["id"] = draw(type_.ids)
     elif new_lid is not None and draw(st.booleans()):
         data["lid"] = new_lid
+        lids = [*lids, (type_.type, new_lid)]  # it may refer to itself
     data |= _members(draw, type_, types, lids, required=True)
     target = {"href": type_.type} if draw(st.booleans()) else {}
     return {"op": "add", **target, "data": data}

@@ -19,6 +19,7 @@ from sqlalchemy import Engine, make_url, text
 
 from flask_atomic.negotiation import CONTENT_TYPE
 from tests.demo import ROOT, TRACK, add, on_relationship
+from tests.json_schemas import check_document
 from tests.servers import second_connection
 
 CLIENTS = 8
@@ -59,6 +60,8 @@ class Client:
         self.connection.request("POST", "/api/operations", body, {"Content-Type": CONTENT_TYPE})
         response = self.connection.getresponse()
         content = response.read()
+        if content:
+            check_document(content, response.status)
         self.statuses.append(response.status)
         return Answer(response.status, json.loads(content) if content else None)
 

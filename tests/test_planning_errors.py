@@ -481,3 +481,17 @@ class TestSchemasThatRefuse:
 
         assert answer.errors == [(503, "unavailable", None)]
         assert answer.response.headers["Retry-After"] == "1"
+
+
+class TestRemovalsThatTheStoreRefuses:
+    def test_no_value_is_to_blame_where_none_was_sent(self):
+        class Refuses:
+            @hookimpl(wrapper=True)
+            def atomic_remove(self):
+                yield
+                raise Unprocessable("A value is required.", attribute="title")
+
+        (error,) = post(seeded(Refuses()).client, remove("articles", "3")).error_objects
+
+        assert (error["status"], error["code"]) == ("409", "conflict")
+        assert error["source"] == {"pointer": "/atomic:operations/0"}
