@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import struct
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -159,12 +160,20 @@ def test_eight_clients_at_once(
 
 def assert_nobody_holds_the_database(url: str) -> None:
     """While the server is still running, a second connection can have the database to itself without waiting."""
-    database = make_url(url).database
-    assert database
+    assert hold_the_database(url, patience=0) == (0, 0, 0)
+
+
+def wait_until_nobody_holds_the_database(url: str) -> None:
+    """The same, when requests that nobody waits for may still be under way."""
+    assert hold_the_database(url, patience=TIMEOUT * 1000) == (0, 0, 0)
+
+
+def hold_the_database(url: str, *, patience: int) -> tuple[Any, ...]:
+    """Whether the database was busy for `patience` milliseconds, and what is left in its log."""
+    assert make_url(url).database
     with second_connection(url).connect() as connection:
-        connection.exec_driver_sql("PRAGMA busy_timeout = 0")
-        busy, in_log, moved = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()
-        assert (busy, in_log, moved) == (0, 0, 0)
+        connection.exec_driver_sql(f"PRAGMA busy_timeout = {patience}")
+        return tuple(connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one())
 
 
 def assert_stored(outside: Engine, clients: list[Client]) -> None:
@@ -180,3 +189,34 @@ def assert_stored(outside: Engine, clients: list[Client]) -> None:
     assert sorted(select(outside, tracks)) == sorted((name, name, genres[name], 2) for name in kept)
     assert select(outside, "SELECT count(*) FROM playlist_tracks") == [(1,)]
     assert select(outside, "PRAGMA foreign_key_check") == []
+
+
+def test_clients_that_go_away_leave_nothing_open(
+    sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with gunicorn(sqlite_url, monkeypatch, tmp_path / "log", "--threads", "4") as port:
+        for number in range(6):
+            vanish(port, whole(f"half {number}"), part=0.5)
+            vanish(port, whole(f"unheard {number}"), part=1)
+        client = Client(port, 0)
+        with closing(client.connection):
+            assert client.post(*whole("heard")).status == 200  # were a lock left, it would wait for it until refused
+        wait_until_nobody_holds_the_database(sqlite_url)
+    companies = (
+        "SELECT c.name, count(t.id) FROM record_companies c LEFT JOIN music_tracks t ON t.owned_by_id = c.id "
+        "WHERE c.id > 1 GROUP BY c.id"
+    )
+    stored = dict(select(second_connection(sqlite_url), companies))
+    assert "heard" in stored
+    assert not any(name.startswith("half") for name in stored)
+    assert set(stored.values()) == {1}  # what nobody heard of is there as a whole, or not at all
+
+
+def vanish(port: int, operations: list[dict[str, Any]], *, part: float) -> None:
+    """Send a part of a request, and reset the connection without waiting for the answer."""
+    body = json.dumps({"atomic:operations": operations}).encode()
+    headers = ["Host: demo", f"Content-Type: {CONTENT_TYPE}", f"Content-Length: {len(body)}"]
+    head = "\r\n".join(["POST /api/operations HTTP/1.1", *headers, "", ""])
+    with socket.create_connection(("127.0.0.1", port), TIMEOUT) as connection:
+        connection.sendall(head.encode() + body[: int(len(body) * part)])
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
