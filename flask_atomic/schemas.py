@@ -154,6 +154,8 @@ def _guarded(field: Field) -> Callable[..., Any]:
     refuse_slip = next((refuse for kind, refuse in _SLIPS.items() if isinstance(field, kind)), None)
 
     def deserialize(value: Any, attr: str | None = None, data: Any = None, **kwargs: Any) -> Any:
+        if isinstance(field, fields.Nested):
+            value = _without_at_members(value)
         if refuse_slip:
             refuse_slip(field, value)
         try:
@@ -167,6 +169,15 @@ def _guarded(field: Field) -> Callable[..., Any]:
         return loaded
 
     return deserialize
+
+
+def _without_at_members(value: Any) -> Any:
+    """The object or objects for a nested schema without @-members (JSON:API 1.1, "@-Members": ignore them)."""
+    if isinstance(value, list):
+        return [_without_at_members(each) for each in value]
+    if isinstance(value, dict):
+        return {name: member for name, member in value.items() if not name.startswith("@")}
+    return value
 
 
 def _guard_members(field: fields.Nested, _: Any) -> None:

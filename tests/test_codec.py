@@ -1004,3 +1004,24 @@ def test_one_instance_is_right_in_eight_threads(tracks):
 
     with ThreadPoolExecutor(8) as pool:
         assert all(pool.map(turn, range(1500)))
+
+
+LOADED_LINE = {"text": "a", "syllables": 0}
+
+
+class TestAtMembers:
+    """They are ignored wherever a schema says what an object holds; an object that may hold anything keeps them."""
+
+    def test_in_nested_objects(self):
+        some = codec(line=fields.Nested(LineSchema), lines=fields.List(fields.Nested(LineSchema)))
+        line = {"@note": 1, "text": "a"}
+
+        assert some.load({"line": line, "lines": [line]}) == {"line": LOADED_LINE, "lines": [LOADED_LINE]}
+
+    def test_in_a_nested_list(self):
+        some = codec(lines=fields.Nested(LineSchema, many=True))
+
+        assert some.load({"lines": [{"@note": 1, "text": "a"}]}) == {"lines": [LOADED_LINE]}
+
+    def test_in_a_free_object(self):
+        assert codec(free=fields.Dict()).load({"free": {"@note": 1}}) == {"free": {"@note": 1}}
