@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from sqlalchemy import event, select
 
-from flask_atomic.errors import Refused, Unprocessable
+from flask_atomic.errors import Refused, Transient, Unprocessable
+from flask_atomic.layers.sqlalchemy.to_many import ToMany
 from tests.layers.hooks import Store, Work
 from tests.layers.music import (
     Chapter,
@@ -306,3 +307,23 @@ def test_linkage_of_many_resources_is_one_statement(store: Store) -> None:
 def test_members_of_a_one_to_many_are_taken_from_others(store: Store, type_: str, name: str, exclusive: bool) -> None:
     resource = store.resources[type_]
     assert store.layer.atomic_exclusive(resource, resource.relationships[name]) is exclusive
+
+
+@pytest.mark.parametrize("write", ["join", "leave"])
+@pytest.mark.filterwarnings("default:DELETE statement")
+def test_the_same_write_of_a_member_by_two_requests_at_once_will_pass(
+    store: Store, write: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other request commits between the look at the members and the write: there is nothing left to be done."""
+    with store.work() as work:
+        track, performer = work.add("tracks", title="a"), work.add("performers", name="P")
+        work.flush()
+        ids = track.id, performer.id
+        if write == "join":
+            work.join("tracks", track, "performers", performer)
+    with store.work(commit=False) as work:
+        track, performer = work.one("tracks", ids[0]), work.one("performers", ids[1])
+        seen = [] if write == "join" else [performer]
+        monkeypatch.setattr(ToMany, "_members", lambda *_, **__: seen)
+        with pytest.raises(Transient):
+            getattr(work, write)("tracks", track, "performers", performer)
