@@ -241,8 +241,9 @@ class Observer:
     def atomic_authorize(self, operation: Operation, resource: Resource) -> None:
         """Refuse an operation, before any unit of work is open.
 
-        Called once for each operation that is well-formed. `resource` is the type that the operation writes: for an
-        operation on a relationship, the type that declares it.
+        Called once for each operation that is well-formed and whose type and relationship exist, before anything else
+        of it is looked at: a client whose operation is refused hears nothing else about it. `resource` is the type that
+        the operation writes: for an operation on a relationship, the type that declares it.
 
         :raises Refused: to refuse.
         """

@@ -17,7 +17,7 @@ from .errors import Code, ErrorObject, OperationFailed, RequestFailed, Token, Tr
 from .operations import Identifier, Linkage, Operation, Ref, ResourceObject
 from .plugins import Binding, Plugins
 from .resources import Relationship
-from .steps import Key, Plan, PlannedLinkage, Step, Verb, target_path
+from .steps import Key, Plan, PlannedLinkage, Step, Verb, blame, target_path
 
 __all__ = ["plan"]
 
@@ -52,19 +52,16 @@ class _Planner:
         self.errors: list[ErrorObject] = []
 
     def step(self, operation: Operation) -> Step | None:
-        step = None
         with Performing(operation):
             try:
-                step = self._step(operation)
-                if self._authorize is not None:
-                    self._authorize(operation=operation, resource=step.binding.resource)
+                return self._step(operation)
             except _Unplannable:
-                pass
+                return None
             except Transient as failure:
                 raise RequestFailed.because_of(failure) from failure
-            except OperationFailed as failure:  # a refusal, or what a schema or a wrapper raised
-                self.errors.append(_blame(operation, step, failure))
-        return step
+            except OperationFailed as failure:  # what a schema or a wrapper of `atomic_parse_id` raised
+                self.errors.append(ErrorObject.of(failure.code, failure.detail, pointer=operation.pointer()))
+                return None
 
     def _step(self, operation: Operation) -> Step:
         if operation.href is not None and operation.ref is None:
@@ -81,6 +78,7 @@ class _Planner:
         if data.lid is not None:
             # Before anything else is looked at: the resource may refer to itself, and others to it, whatever is wrong.
             self._declare(operation, data.type, data.lid)
+        self._ask_plugins(operation, binding)
         self._agree_on_add(operation, binding, data)
         target = self._identity_of_new(operation, binding, data)
         self._permit(operation, binding, "add", None, "op")
@@ -92,6 +90,7 @@ class _Planner:
     def _update(self, operation: Operation) -> Step:
         data = _resource_object(operation)
         binding = self._binding(operation, data.type, "data", "type")
+        self._ask_plugins(operation, binding)
         identity = Identifier(data.type, data.id, data.lid)
         if operation.ref is None:
             target = self._target(operation, binding, identity)
@@ -109,6 +108,7 @@ class _Planner:
     def _remove(self, operation: Operation) -> Step:
         assert operation.ref is not None
         binding = self._target_binding(operation)
+        self._ask_plugins(operation, binding)
         target = self._target(operation, binding, operation.ref)
         self._permit(operation, binding, "remove", None, "op")
         if target.lid is not None:
@@ -190,6 +190,7 @@ class _Planner:
         if relationship is None:
             detail = f"'{ref.type}' has no relationship '{_shortened(name)}'."
             raise self._stop(operation, Code.UNKNOWN_RELATIONSHIP, detail, *path)
+        self._ask_plugins(operation, binding)
         target = self._target(operation, binding, ref)
         if not relationship.many and operation.op != "update":
             detail = f"'{name}' is a to-one relationship: it can be updated, not added to or removed from."
@@ -314,6 +315,18 @@ class _Planner:
         assert operation.ref is not None
         return self._binding(operation, operation.ref.type, *target_path(operation, "type"))
 
+    def _ask_plugins(self, operation: Operation, binding: Binding) -> None:
+        """Let plugins refuse the operation, before the client hears what else is wrong with it."""
+        if self._authorize is None:
+            return
+        try:
+            self._authorize(operation=operation, resource=binding.resource)
+        except Transient:
+            raise
+        except OperationFailed as refusal:
+            self.errors.append(blame(operation, binding.resource, refusal))
+            raise _Unplannable from refusal
+
     def _permit(
         self,
         operation: Operation,
@@ -347,12 +360,6 @@ _VERBS_ON_RELATIONSHIPS: Mapping[str, Verb] = {
     "update": "set_relationship",
     "remove": "remove_from_relationship",
 }
-
-
-def _blame(operation: Operation, step: Step | None, failure: OperationFailed) -> ErrorObject:
-    if step is not None:
-        return step.blame(failure)
-    return ErrorObject.of(failure.code, failure.detail, pointer=operation.pointer())
 
 
 def _resource_object(operation: Operation) -> ResourceObject:

@@ -11,9 +11,9 @@ from typing import Any, Literal, NamedTuple
 from .errors import Code, ErrorObject, OperationFailed, Token, Unprocessable
 from .operations import Operation, ResourceObject
 from .plugins import Binding, Layer
-from .resources import Relationship
+from .resources import Relationship, Resource
 
-__all__ = ["Key", "Plan", "PlannedLinkage", "Step", "Verb", "target_path"]
+__all__ = ["Key", "Plan", "PlannedLinkage", "Step", "Verb", "blame", "target_path"]
 
 Verb = Literal["add", "update", "remove", "add_to_relationship", "set_relationship", "remove_from_relationship"]
 """The hook that performs a step, without its prefix `atomic_`."""
@@ -77,23 +77,7 @@ class Step(NamedTuple):
 
     def blame(self, failure: OperationFailed) -> ErrorObject:
         """The error object of what a layer or a plugin raised: at the member it blames if that was sent."""
-        if self.verb == "remove" and isinstance(failure, Unprocessable):
-            return self.error(Code.CONFLICT, "What is stored cannot be without the resource.")  # no value was sent
-        data = self.operation.data
-        resource = self.binding.resource
-        if failure.attribute is not None and isinstance(data, ResourceObject):
-            name = resource.codec.attributes.get(failure.attribute)
-            if name is not None and name in data.attributes:
-                code = Code.INVALID_ATTRIBUTE if isinstance(failure, Unprocessable) else failure.code
-                return self.error(code, failure.detail, "data", "attributes", name)
-        if failure.relationship is not None:
-            code = Code.INVALID_RELATIONSHIP if isinstance(failure, Unprocessable) else failure.code
-            if self.relationship is not None and self.relationship.attribute == failure.relationship:
-                return self.error(code, failure.detail, "data")
-            for relationship in self.linkage:
-                if relationship.attribute == failure.relationship:
-                    return self.error(code, failure.detail, "data", "relationships", relationship.name)
-        return self.error(failure.code, failure.detail)
+        return blame(self.operation, self.binding.resource, failure)
 
 
 class Plan(NamedTuple):
@@ -112,3 +96,36 @@ def target_path(operation: Operation, member: str | None = None) -> tuple[str, .
         return ("href",)
     named = "data" if operation.ref is None else "ref"
     return (named,) if member is None else (named, member)
+
+
+def blame(operation: Operation, resource: Resource, failure: OperationFailed) -> ErrorObject:
+    """The error object of what was raised for an operation: at the member that the failure blames if that was sent.
+
+    :param resource: the type that the operation writes.
+    """
+    on_relationship = operation.ref is not None and operation.ref.relationship is not None
+    if operation.op == "remove" and not on_relationship and isinstance(failure, Unprocessable):
+        detail = "What is stored cannot be without the resource."  # no value was sent
+        return ErrorObject.of(Code.CONFLICT, detail, pointer=operation.pointer())
+    code, path = _blamed(operation, resource, failure)
+    if not isinstance(failure, Unprocessable):
+        code = failure.code
+    return ErrorObject.of(code, failure.detail, pointer=operation.pointer(*path))
+
+
+def _blamed(operation: Operation, resource: Resource, failure: OperationFailed) -> tuple[Code, tuple[str, ...]]:
+    """The member to blame, and the code that goes with a value there that is not acceptable."""
+    data = operation.data
+    if isinstance(data, ResourceObject):
+        attribute = None if failure.attribute is None else resource.codec.attributes.get(failure.attribute)
+        if attribute is not None and attribute in data.attributes:
+            return Code.INVALID_ATTRIBUTE, ("data", "attributes", attribute)
+        for name in data.relationships:
+            relationship = resource.relationships.get(name)
+            if relationship is not None and relationship.attribute == failure.relationship:
+                return Code.INVALID_RELATIONSHIP, ("data", "relationships", name)
+    elif operation.ref is not None and operation.ref.relationship is not None:
+        relationship = resource.relationships.get(operation.ref.relationship)
+        if relationship is not None and relationship.attribute == failure.relationship:
+            return Code.INVALID_RELATIONSHIP, ("data",)
+    return failure.code, ()

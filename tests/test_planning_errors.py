@@ -178,10 +178,10 @@ class TestLimits:
 NOT_SUPPORTED = "operation-not-supported"
 
 
-def permitting(operations, layer=None):
+def permitting(operations, layer=None, *plugins):
     """A client of an application with boats 1 and 2, on which nothing but `operations` is permitted."""
     layer = layer or MemoryLayer()
-    free, bound = Atomic(layer, name="free", path="/free"), Atomic(layer)
+    free, bound = Atomic(layer, name="free", path="/free"), Atomic(layer, *plugins)
     for atomic in (free, bound):
         declared = schema(
             "boats", name=fields.Str(), tender=to_one("boats"), crew=to_many("boats"), fleet=to_many("boats")
@@ -329,6 +329,68 @@ class TestAuthorization:
         assert guard.asked == [(0, "add", "people"), (1, "update", "people"), (2, "add", "articles")]
         assert spy.begun == 0
         assert stored(made.layer) == before
+
+    @pytest.mark.parametrize(
+        ("operation", "without_refusal"),
+        [
+            (add("people", attributes={"nickname": "A"}), 422),
+            (add("people", id="7", attributes={"name": "A"}), 403),
+            (update("people", "1", {"enemies": []}), 422),
+            (update("people", "none", attributes={"name": ""}), 404),
+            (remove("people", "none"), 404),
+            ({"op": "remove", "ref": lid("people", "nobody")}, 400),
+            (relate("add", id_("people", "none"), "friends", [id_("tags", "x")]), 404),
+            (relate("add", ARTICLE, "author", []), 403),
+            (relate("update", ARTICLE, "firstReader", None), 403),
+        ],
+    )
+    def test_who_is_refused_hears_nothing_else_of_the_operation(self, operation, without_refusal):
+        guard = Guard(it=Refused("Not you."))
+        client = seeded(guard).client
+        assert post(client, operation).status == without_refusal
+        guard.asked.clear()
+
+        answer = post(client, marked(operation, "it"), marked(add("tags", attributes={"label": 1}), "it"))
+
+        assert answer.errors == [(403, "operation-refused", "/0"), (403, "operation-refused", "/1")]
+        assert [index for index, _, _ in guard.asked] == [0, 1]
+
+    def test_refusals_stand_beside_what_the_type_does_not_permit(self):
+        guard = Guard(it=Refused("Not you."))
+        client = permitting({"add"}, None, guard)
+
+        answer = post(client, marked(ADD, "it"), UPDATE, marked(UPDATE, "it"))
+
+        assert answer.status == 403
+        assert answer.errors == [
+            (403, "operation-refused", "/0"),
+            (403, NOT_SUPPORTED, "/1/op"),
+            (403, "operation-refused", "/2"),
+        ]
+
+    def test_the_local_id_of_a_refused_addition_is_declared_nevertheless(self):
+        client = seeded(Guard(it=Refused("Not you."))).client
+
+        answer = post(
+            client,
+            marked(add("people", lid="a", attributes={"name": "A"}), "it"),
+            add("articles", {"author": lid("people", "a")}, attributes={"title": "T"}),
+        )
+
+        assert answer.errors == [(403, "operation-refused", "/0")]
+
+    def test_a_type_or_relationship_that_is_not_there_asks_nobody(self):
+        guard = Guard()
+        client = seeded(guard).client
+        guard.asked.clear()
+
+        answer = post(client, add("nothing"), relate("add", ARTICLE, "nothing", []))
+
+        assert answer.errors == [
+            (404, "unknown-type", "/0/data/type"),
+            (404, "unknown-relationship", "/1/ref/relationship"),
+        ]
+        assert guard.asked == []
 
     def test_it_is_asked_once_even_if_the_plan_is_run_twice(self):
         guard = Guard()
