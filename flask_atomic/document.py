@@ -152,7 +152,10 @@ def _identifier(value: Any) -> Identifier:
 
 
 def _identity(value: Any) -> Identifier:
-    """The three identifying members. Whether `id` and `lid` may both be missing is for the caller to say."""
+    """The three identifying members. Whether `id` and `lid` may both be missing is for the caller to say.
+
+    What has them may have `meta` as well, which is an object wherever it stands (JSON:API 1.1, "Meta Information").
+    """
     if not isinstance(value, dict):
         raise _Malformed("A resource or a resource identifier is an object.")
     if "type" not in value:
@@ -162,6 +165,7 @@ def _identity(value: Any) -> Identifier:
     lid = _text(value, "lid") if "lid" in value else None
     if id_ is not None and lid is not None:
         raise _Malformed("'id' and 'lid' exclude each other.", "lid")
+    _object(value, "meta")
     return Identifier(type_, id_, lid)
 
 
@@ -186,13 +190,17 @@ def _linkage(value: Any) -> Linkage:
     return tuple(identifiers)
 
 
-def _relationship_data(value: dict[str, Any]) -> Linkage:
-    if "data" not in value:
-        raise _Malformed("An operation on a relationship needs 'data'.")
+def _linkage_of(value: dict[str, Any]) -> Linkage:
     try:
         return _linkage(value["data"])
     except _Malformed as flaw:
         raise flaw.below("data") from None
+
+
+def _relationship_data(value: dict[str, Any]) -> Linkage:
+    if "data" not in value:
+        raise _Malformed("An operation on a relationship needs 'data'.")
+    return _linkage_of(value)
 
 
 def _check_removal(value: dict[str, Any], ref: Ref | None) -> None:
@@ -223,8 +231,7 @@ def _resource_object(value: Any) -> ResourceObject:
     relationships = _named_values(value, "relationships")
     if relationships:
         relationships = {name: _relationship_object(name, member) for name, member in relationships.items()}
-    meta = _object(value, "meta")
-    return ResourceObject(type_, id_, lid, attributes, relationships, meta, frozenset(value))
+    return ResourceObject(type_, id_, lid, attributes, relationships, value.get("meta", {}), frozenset(value))
 
 
 def _named_values(value: dict[str, Any], name: str) -> dict[str, Any]:
@@ -236,11 +243,12 @@ def _named_values(value: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def _relationship_object(name: str, value: Any) -> Linkage:
-    if not isinstance(value, dict):
-        raise _Malformed("A relationship is an object with the member 'data'.", "relationships", name)
-    if "data" not in value:
-        raise _Malformed("The relationship has no member 'data'.", "relationships", name)
     try:
-        return _linkage(value["data"])
+        if not isinstance(value, dict):
+            raise _Malformed("A relationship is an object with the member 'data'.")
+        if "data" not in value:
+            raise _Malformed("The relationship has no member 'data'.")
+        _object(value, "meta")
+        return _linkage_of(value)
     except _Malformed as flaw:
-        raise flaw.below("relationships", name, "data") from None
+        raise flaw.below("relationships", name) from None

@@ -144,9 +144,9 @@ def _not_acceptable(detail: str) -> RequestFailed:
     return RequestFailed(ErrorObject.of(Code.NOT_ACCEPTABLE, detail, header="Accept"))
 
 
-# Werkzeug's parser passes over parameters that it cannot read, and keeps the last of two with one name: a foreign one
-# could slip through. Values without quotes may hold more than the grammar has: a URI without them leaves no doubt. The
-# quantifiers are possessive, so that no text takes more than linear time.
+# Werkzeug's parsers pass over parameters that they cannot read, and keep the last of two with one name: a foreign one
+# could slip through. They compare `ext` as a text, not as a list. Values without quotes may hold more than the grammar
+# has: a URI without them leaves no doubt. The quantifiers are possessive, so that no text takes more than linear time.
 
 _TOKEN = r"[\w!#$%&'*+.^`|~-]++"
 _ONE_PARAMETER = rf"""({_TOKEN})=(?:"((?:[^"\\]|\\.)*+)"|([^\s;,"]++))"""

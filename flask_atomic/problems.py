@@ -6,12 +6,13 @@ is followed down through what the client sent, as far as that goes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from marshmallow import Schema, fields
 from marshmallow.exceptions import SCHEMA
 from marshmallow.fields import Field
+from marshmallow_jsonapi.fields import BaseRelationship
 
 from .errors import Code, Token
 
@@ -30,6 +31,13 @@ class Problem(NamedTuple):
     detail: str
     code: Code
 
+    def about_what_was_sent(self, relationships: Collection[str]) -> Problem:
+        """The problem, which is one of the resource if it names a relationship that is not among these."""
+        match self.tokens:
+            case ("relationships", name) if name not in relationships:
+                return Problem((), f"{name}: {self.detail}", Code.INVALID_RESOURCE)
+        return self
+
 
 class InvalidResource(Exception):
     """The schema refuses a resource, for all the reasons in `problems` (at least one)."""
@@ -40,25 +48,39 @@ class InvalidResource(Exception):
 
 
 def find_problems(schema: Schema, messages: Mapping[Any, Any], resource: Mapping[str, Any]) -> Iterator[Problem]:
-    """Yield one problem for each message.
+    """Yield one problem for each message; whether a relationship that it names was sent cannot be told here.
 
     :param messages: what marshmallow collected, before marshmallow-jsonapi gives it another form.
     :param resource: what was loaded: `attributes`, and `id` if the schema was to see it.
     """
     attributes = resource["attributes"]
-    by_name = {field.data_key: field for field in schema.fields.values()}
-    for name, inner in messages.items():
-        if name == "id" and "id" in resource:
+    for called, inner in _ordered(messages, attributes):
+        if called == "id" and "id" in resource:
             yield from _with_code(Code.INVALID_ID, _details(inner, None, None, ("id",)))
-        elif name in (SCHEMA, "id"):
+        elif called in (SCHEMA, "id"):
             yield from _with_code(Code.INVALID_RESOURCE, _details(inner, None, None, ()))
+        elif relationship := _relationship(schema, called, attributes):
+            found = _details(inner, None, None, ("relationships", relationship))
+            yield from _with_code(Code.INVALID_RELATIONSHIP, found)
         else:
-            field = by_name.get(name)
-            if field is None and name not in attributes and name in schema.fields:
-                field = schema.fields[name]  # a hook called it as the class does
-                name = field.data_key
+            name, field = _member(schema, called, attributes)
             found = _inner_details(name, inner, attributes, field, ("attributes",))
             yield from _with_code(Code.INVALID_ATTRIBUTE, found)
+
+
+def _relationship(schema: Schema, called: Any, attributes: Mapping[str, Any]) -> str | None:
+    """The name in documents of the relationship that a hook calls so, None if it means something else.
+
+    Relationships are left out of `schema`, and so have no names in documents yet.
+    """
+    if called in attributes or _member(schema, called, attributes)[1]:
+        return None
+    held = {
+        name: field.data_key or schema.inflect(name)  # type: ignore[attr-defined]  # marshmallow-jsonapi has it
+        for name, field in schema.declared_fields.items()
+        if isinstance(field, BaseRelationship)
+    }
+    return called if called in held.values() else held.get(called)
 
 
 _Details = Iterator[tuple[tuple[Token, ...], str]]
@@ -71,14 +93,15 @@ def _with_code(code: Code, details: _Details) -> Iterator[Problem]:
 def _details(messages: Any, value: Any, field: Field | None, tokens: tuple[Token, ...]) -> _Details:
     """Each message about `value`, with the tokens of what it is about."""
     if isinstance(messages, Mapping):
-        for key, inner in messages.items():
+        for key, inner in _ordered(messages, value):
             if key == SCHEMA:
                 yield from _details(inner, value, field, tokens)
             elif isinstance(field, fields.Mapping) and isinstance(inner, Mapping):
                 for part in inner.values():  # what is wrong with the name and with the value, apart
                     yield from _inner_details(key, part, value, field.value_field, tokens)
             else:
-                yield from _inner_details(key, inner, value, _inner_field(field, key), tokens)
+                name, inner_field = _inner_field(field, key, value)
+                yield from _inner_details(name, inner, value, inner_field, tokens)
     elif isinstance(messages, list | tuple):
         for message in messages:
             yield from _details(message, value, field, tokens)
@@ -94,25 +117,34 @@ def _inner_details(key: Any, messages: Any, outer: Any, field: Field | None, tok
         yield from ((tokens, f"{key}: {detail}") for _, detail in _details(messages, None, None, ()))
 
 
+def _ordered(messages: Mapping[Any, Any], value: Any) -> list[tuple[Any, Any]]:
+    """The messages in the order of what was sent, what was not before it.
+
+    marshmallow has those about unknown names in an order that is another one each time that Python is started.
+    """
+    places = {name: place for place, name in enumerate(value)} if isinstance(value, Mapping) else {}
+    return sorted(messages.items(), key=lambda message: places.get(message[0], -1))
+
+
 def _has(value: Any, key: Any) -> bool:
     if isinstance(value, list):
         return isinstance(key, int) and 0 <= key < len(value)
     return isinstance(value, Mapping) and key in value
 
 
-def _inner_field(field: Field | None, key: Any) -> Field | None:
-    """The field of the member or element `key` of what `field` stands for."""
+def _inner_field(field: Field | None, key: Any, value: Any) -> tuple[Any, Field | None]:
+    """The name, and the field, of the member or element that messages about `value` call `key`."""
     if isinstance(field, fields.Nested):
-        members = field.schema.fields.items()
-        return (
-            field
-            if isinstance(key, int)
-            else next((inner for name, inner in members if _named(name, inner) == key), None)
-        )
+        return (key, field) if isinstance(key, int) else _member(field.schema, key, value)
     if isinstance(field, fields.List):
-        return field.inner
-    return field.tuple_fields[key] if isinstance(field, fields.Tuple) and isinstance(key, int) else None
+        return key, field.inner
+    return key, field.tuple_fields[key] if isinstance(field, fields.Tuple) and isinstance(key, int) else None
 
 
-def _named(name: str, field: Field) -> str:
-    return name if field.data_key is None else field.data_key
+def _member(schema: Schema, called: Any, value: Any) -> tuple[Any, Field | None]:
+    """The name in documents, and the field, of the member of `value` that messages call so, or as the class does."""
+    named = {name if field.data_key is None else field.data_key: field for name, field in schema.fields.items()}
+    if called not in named and called in schema.fields and not _has(value, called):
+        field = schema.fields[called]
+        return field.data_key, field
+    return called, named.get(called)

@@ -47,10 +47,11 @@ class Service:
             be presented is not stored either.
         :param elsewhere: where else in the application a `href` may lead.
         :return: the answer.
-        :raises RequestFailed: if the request is refused; nothing was changed then.
+        :raises RequestFailed: if the request is refused; nothing was changed then, unless the code is
+            `partly-committed`.
         """
         operations = document.read(
-            strictjson.parse(body),
+            strictjson.parse(body, self.settings.max_depth),
             lambda reference: href.resolve(reference, endpoint, self.catalog, elsewhere),
             self.settings.max_operations,
         )

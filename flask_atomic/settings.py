@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
+import sys
+from collections.abc import MutableMapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -12,6 +13,7 @@ __all__ = ["Settings"]
 
 _PREFIX = "ATOMIC_"
 _UNLIMITED = ("max_members", "max_operations")
+_NAMES = ("block", "discover")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -19,6 +21,10 @@ class Settings:
     """The settings; each is called `ATOMIC_` and its name in capitals, and the values here are the defaults.
 
     :param batch: `ATOMIC_BATCH`: whether writes may be flushed together where that makes no difference.
+    :param block: `ATOMIC_BLOCK`: the names of plugins of other distributions that are not loaded in any case.
+    :param discover: `ATOMIC_DISCOVER`: whether plugins of other distributions are loaded, or the names of those that
+        are, in this order.
+    :param max_depth: `ATOMIC_MAX_DEPTH`: how deep objects and arrays of a request may stand in each other.
     :param max_errors: `ATOMIC_MAX_ERRORS`: how many errors one answer tells at the most.
     :param max_members: `ATOMIC_MAX_MEMBERS`: how many members one linkage may have, None for any number.
     :param max_operations: `ATOMIC_MAX_OPERATIONS`: how many operations one request may have, None for any number.
@@ -28,6 +34,9 @@ class Settings:
     """
 
     batch: bool = True
+    block: Sequence[str] = ()
+    discover: bool | Sequence[str] = False
+    max_depth: int = 100
     max_errors: int = 100
     max_members: int | None = 10_000
     max_operations: int | None = 1000
@@ -50,7 +59,8 @@ class Settings:
         values = {name: config.setdefault(_key(name), default) for name, default in defaults.items()}
         for name, value in values.items():
             _check(name, value, defaults[name])
-        return cls(**values)
+        _check_depth(values["max_depth"])
+        return cls(**{name: _frozen(value) for name, value in values.items()})
 
 
 def _key(name: str) -> str:
@@ -58,10 +68,30 @@ def _key(name: str) -> str:
 
 
 def _check(name: str, value: Any, default: Any) -> None:
-    if isinstance(default, bool):
-        if not isinstance(value, bool):
-            raise ConfigurationError(f"{_key(name)} is {value!r}. It must be True or False.")
-    elif (value is None and name in _UNLIMITED) or (type(value) is int and value > 0):
+    if (value is None and name in _UNLIMITED) or (name in _NAMES and _are_names(value)):
         return
+    if isinstance(default, bool):
+        right = isinstance(value, bool)
+        expected = "True, False or a list of names" if name in _NAMES else "True or False"
+    elif isinstance(default, int):
+        right, expected = type(value) is int and value > 0, "a whole number above 0"
     else:
-        raise ConfigurationError(f"{_key(name)} is {value!r}. It must be a whole number above 0.")
+        right, expected = False, "a list of names"
+    if not right:
+        raise ConfigurationError(f"{_key(name)} is {value!r}. It must be {expected}.")
+
+
+def _are_names(value: Any) -> bool:
+    return isinstance(value, list | tuple) and all(isinstance(name, str) for name in value)
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _check_depth(depth: int) -> None:
+    deepest = sys.getrecursionlimit() // 10  # a schema that is nested in itself takes nine calls for each level
+    if depth > deepest:
+        raise ConfigurationError(
+            f"{_key('max_depth')} is {depth}. It must not be above {deepest}, a tenth of sys.getrecursionlimit()."
+        )

@@ -14,10 +14,7 @@ from typing import Any
 
 from .errors import Code, ErrorObject, RequestFailed, Token, pointer
 
-__all__ = ["MAX_DEPTH", "parse"]
-
-MAX_DEPTH = 100
-"""How deep objects and arrays may stand in each other; the document itself is the first level."""
+__all__ = ["parse"]
 
 _NO_TEXT = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")  # only such an escape can yield NUL or a lone surrogate
 
@@ -30,9 +27,10 @@ class _Flaw(str):
     """Stands, in the second parse, in the place of an unusable value; its text says what is wrong."""
 
 
-def parse(body: bytes | str) -> Any:
+def parse(body: bytes | str, max_depth: int) -> Any:
     """Return the value that `body` (UTF-8) holds.
 
+    :param max_depth: how deep objects and arrays may stand in each other; the value itself is the first level.
     :raises RequestFailed: 400, with a pointer where a value is to blame.
     """
     try:
@@ -48,8 +46,9 @@ def parse(body: bytes | str) -> Any:
     except ValueError:
         raise _diagnosis(text) from None
     _refuse_unstorable_text(text, value)
-    if _too_deep(value):
-        raise _refusal(f"Objects and arrays stand more than {MAX_DEPTH} deep in each other.", _first_too_deep(value))
+    if _too_deep(value, max_depth):
+        detail = f"Objects and arrays stand more than {max_depth} deep in each other."
+        raise _refusal(detail, _first_too_deep(value, max_depth))
     return value
 
 
@@ -123,9 +122,9 @@ def _diagnosis(text: str) -> RequestFailed:
     return _refusal(str(flaw), tokens)
 
 
-def _too_deep(value: Any) -> bool:
+def _too_deep(value: Any, max_depth: int) -> bool:
     level: list[Any] = [[value]]
-    for _ in range(MAX_DEPTH + 1):
+    for _ in range(max_depth + 1):
         level = [
             inner
             for outer in level
@@ -137,8 +136,8 @@ def _too_deep(value: Any) -> bool:
     return True
 
 
-def _first_too_deep(value: Any) -> list[Token]:
-    return next(tokens for inner, tokens in _walk(value) if len(tokens) == MAX_DEPTH and isinstance(inner, dict | list))
+def _first_too_deep(value: Any, max_depth: int) -> list[Token]:
+    return next(tokens for inner, tokens in _walk(value) if len(tokens) == max_depth and isinstance(inner, dict | list))
 
 
 def _refuse_unstorable_text(text: str, value: Any) -> None:

@@ -40,7 +40,7 @@ def _answers_are_checked() -> Iterator[None]:
 
     def send_and_check(client: FlaskClient, *args: Any, **kwargs: Any) -> TestResponse:
         response = send(client, *args, **kwargs)
-        json_schemas.check_response(response)
+        json_schemas.check_response(response, response.request.method)
         return response
 
     with pytest.MonkeyPatch.context() as patch:

@@ -352,9 +352,9 @@ def _check_that_it_was_valid(sent: Any) -> None:
 
 
 def _is_ignored(error: ValidationError) -> bool:
-    """Members that the texts do not define are ignored; so are three that they do, where nothing depends on them."""
+    """Members that the texts do not define are ignored; so are two that they do, since nothing depends on them."""
     unknown = error.validator in ("additionalProperties", "propertyNames")
-    return unknown or not {"links", "jsonapi", "meta"}.isdisjoint(error.absolute_path)
+    return unknown or not {"links", "jsonapi"}.isdisjoint(error.absolute_path)
 
 
 def _check_result(operation: Mapping[str, Any], result: Mapping[str, Any]) -> None:

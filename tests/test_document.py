@@ -155,6 +155,24 @@ class TestMalformedOperations:
         assert refusals_of({**REMOVAL, "meta": meta}) == [(400, "invalid-operation", "/meta")]
         addition = {"op": "add", "data": {"type": "articles", "meta": meta}}
         assert refusals_of(addition) == [(400, "invalid-operation", "/data/meta")]
+        assert refusals_of({"op": "remove", "ref": {**ARTICLE, "meta": meta}}) == [
+            (400, "invalid-operation", "/ref/meta")
+        ]
+
+    @pytest.mark.parametrize("meta", [None, [], 1, "a"])
+    def test_meta_of_a_relationship_is_an_object(self, meta):
+        """Statements B42, B48 and B50."""
+        identifier = {**TAG, "meta": meta}
+        for relationship, place in [
+            ({"data": [TAG], "meta": meta}, "meta"),
+            ({"data": [TAG, identifier]}, "data/1/meta"),
+            ({"data": identifier}, "data/meta"),
+        ]:
+            operation = {"op": "update", "data": {**ARTICLE, "relationships": {"tags": relationship}}}
+            assert refusals_of(operation) == [(400, "invalid-operation", f"/data/relationships/tags/{place}")]
+        for linkage, place in [([identifier], "data/0/meta"), (identifier, "data/meta")]:
+            operation = {"op": "update", "ref": TAGS, "data": linkage}
+            assert refusals_of(operation) == [(400, "invalid-operation", f"/{place}")]
 
     @pytest.mark.parametrize("op", ["add", "update", "remove"])
     @pytest.mark.parametrize("href", ["articles/1", "nowhere", None])

@@ -5,9 +5,13 @@ The numbers are those of the normative statements that the documentation lists.
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from werkzeug.datastructures import MIMEAccept
+from werkzeug.http import parse_accept_header, parse_list_header, parse_options_header
 
 from flask_atomic.errors import RequestFailed
 from flask_atomic.negotiation import (
@@ -71,6 +75,8 @@ def test_the_answer_has_the_media_type_with_the_extension():
         MEDIA_TYPE + ';ext="https:\\/\\/jsonapi.org/ext/atomic"',
         f'{WITH_EXT};profile="https://example.com/a https://example.com/b"',
         f'{MEDIA_TYPE};Profile="x";ext="{EXTENSION}"',
+        f'{MEDIA_TYPE};ext="{EXTENSION}";ext="{EXTENSION}"',
+        f'{MEDIA_TYPE};ext="";ext="{EXTENSION}"',
         f"{WITH_EXT};profile=https://example.com/unquoted",
     ],
 )
@@ -173,6 +179,9 @@ def test_an_extension_that_is_not_supported_is_refused(value, named, strict):
     [
         "charset",
         "charset =utf-8",
+        f'ext = "{EXTENSION}"',
+        f'ext ="{EXTENSION}"',
+        f'ext= "{EXTENSION}"',
         "ext= ",
         'ext="',
         'ext="x',
@@ -334,6 +343,105 @@ def test_long_headers_are_read_in_one_pass(repeated):
     for text in (hostile, hostile + "\0", ";" + hostile + '"'):
         assert status_of(check_accept, text) in (None, 406)
         assert status_of(check_content_type, text, strict=False) in (None, 415)
+
+
+# ------------------------------------------------------------------------- why Werkzeug's parsers are not asked for it
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        "charset",
+        "charset=",
+        "charset =utf-8",
+        "charset= utf-8",
+        '"charset"=utf-8',
+        "x@y=1",
+        f'ext="{EXTENSION}";version',
+        f'ext="{EXTENSION}"x',
+        f'ext="{EXTENSION}" {OTHER}',
+        f'ext = "{OTHER}"',
+        f'ext="{OTHER}',
+        f'ext="{OTHER}";ext="{EXTENSION}"',
+        f"ext*=utf-8''{quote(EXTENSION, safe='')}",
+        f'ext*0="{EXTENSION[:9]}";ext*1="{EXTENSION[9:]}"',
+    ],
+)
+def test_werkzeug_passes_over_parameters_that_are_not_to_be_there(parameters):
+    """What it leaves of them could be accepted; what was sent is refused."""
+    value = f"{MEDIA_TYPE};{parameters}"
+
+    name, read = parse_options_header(value)
+
+    assert name == MEDIA_TYPE
+    assert read in ({}, {"ext": EXTENSION})
+    assert_unsupported(value, strict=False)
+    assert_not_acceptable(value)
+
+
+def test_werkzeug_makes_one_media_type_of_two():
+    assert parse_options_header(f'text/plain, {MEDIA_TYPE};ext="{EXTENSION}"')[1] == {"ext": EXTENSION}
+    assert_unsupported(f'text/plain, {MEDIA_TYPE};ext="{EXTENSION}"', strict=False)
+
+
+def test_werkzeug_cuts_a_uri_without_quotes_at_its_colon():
+    """The grammar wants quotes for it; without them there is still no doubt about what is meant."""
+    value = f"{MEDIA_TYPE};ext={EXTENSION}"
+
+    assert parse_options_header(value) == (MEDIA_TYPE, {"ext": "https"})
+    check_content_type(value, strict=True)
+
+
+def test_werkzeug_reads_a_quotation_mark_into_a_uri():
+    """As browsers write the names of files."""
+    value = f'{MEDIA_TYPE};ext="{EXTENSION}%22"'
+
+    assert parse_options_header(value) == (MEDIA_TYPE, {"ext": f'{EXTENSION}"'})
+    assert f"'{EXTENSION}%22'" in assert_unsupported(value, strict=False).detail
+
+
+def werkzeug_accepts(value):
+    """Whether Werkzeug finds any of the media types acceptable by which the answer is known."""
+    accepted = parse_accept_header(value, MIMEAccept)
+    return any(accepted.quality(media_type) for media_type in (CONTENT_TYPE, MEDIA_TYPE, "application/json"))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        f"{MEDIA_TYPE};charset=utf-8, */*",  # B13
+        f"{MEDIA_TYPE};charset",
+        f"{WITH_OTHER}, application/*",  # B14
+        f'{WITH_OTHER};ext="{EXTENSION}"',
+        f"{MEDIA_TYPE};q=0, */*",  # RFC 9110: the most specific range decides
+        f"application/json, {WITH_EXT};q=0",
+        f'"{MEDIA_TYPE}"',
+        "*/*;q=",
+    ],
+)
+def test_werkzeug_accepts_what_is_not_to_be_answered(value):
+    assert werkzeug_accepts(value)
+    assert_not_acceptable(value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        f'{MEDIA_TYPE};profile="https://example.com/unknown"',  # B16
+        f'{WITH_EXT};profile="https://example.com/unknown"',
+        f'{MEDIA_TYPE};ext="{EXTENSION} {EXTENSION}"',  # B2: a list
+        f'{MEDIA_TYPE};ext=""',
+        f"{MEDIA_TYPE};ext={EXTENSION}",
+    ],
+)
+def test_werkzeug_compares_parameters_as_texts(value):
+    assert not werkzeug_accepts(value)
+    check_accept(value)
+
+
+def test_werkzeug_takes_quotes_from_the_elements_of_a_list():
+    assert parse_list_header('"*/*"') == ["*/*"]
+    assert_not_acceptable('"*/*"')
 
 
 FIELDS = {"articles": frozenset({"title", "body", "author", "two words"}), "people": frozenset({"name"})}

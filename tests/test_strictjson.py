@@ -7,14 +7,23 @@ import sys
 import tracemalloc
 from contextlib import suppress
 
+import marshmallow
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from marshmallow_jsonapi import fields
 
+from flask_atomic import Atomic, MemoryLayer, strictjson
 from flask_atomic.errors import RequestFailed
-from flask_atomic.strictjson import MAX_DEPTH, parse
+from tests.application import add, application, post, schema, seeded, stored, update
 from tests.documents import json_values
 from tests.pointers import resolve
+
+MAX_DEPTH = 100
+
+
+def parse(body, max_depth=MAX_DEPTH):
+    return strictjson.parse(body, max_depth)
 
 
 def refusal(body):
@@ -229,3 +238,43 @@ class TestLaws:
     def test_no_body_raises_anything_else(self, body):
         with suppress(RequestFailed):
             parse(body)
+
+
+class TestTheSetting:
+    """How deep objects and arrays stand in each other: `options` is on the sixth level, an attribute's value."""
+
+    @staticmethod
+    def of(depth):
+        return update("articles", "3", attributes={"options": json.loads('{"a":' * depth + "1" + "}" * depth)})
+
+    def test_it_has_a_limit(self):
+        made = seeded(ATOMIC_MAX_DEPTH=8)
+        before = stored(made.layer)
+
+        for depth, members in ((4, "/a/a/a"), (50, "/a/a/a")):
+            answer = post(made.client, self.of(depth))
+            assert answer.errors == [(400, "invalid-json", f"/0/data/attributes/options{members}")]
+            assert "more than 8 deep" in answer.error_objects[0]["detail"]
+        assert stored(made.layer) == before
+        assert post(made.client, self.of(3)).status == 200
+
+    def test_that_is_100_unless_the_application_says_otherwise(self):
+        client = seeded().client
+
+        assert post(client, self.of(95)).status == 200
+        assert post(client, self.of(96)).errors == [(400, "invalid-json", "/0/data/attributes/options" + "/a" * 95)]
+
+    def test_a_schema_nested_in_itself_takes_what_is_not_too_deep(self):
+        """Else the limit would have to be lower: the stack has no room for more than about 107 levels of it."""
+
+        class Node(marshmallow.Schema):
+            child = fields.Nested(lambda: Node())
+
+        atomic = Atomic(MemoryLayer())
+        atomic.resource(schema("nodes", child=fields.Nested(Node)))
+        client = application(atomic).test_client()
+        text = '{"child":' * 95 + "{}" + "}" * 95
+
+        answer = post(client, add("nodes", attributes=json.loads(text)))
+
+        assert answer.results[0]["data"]["attributes"] == json.loads(text)

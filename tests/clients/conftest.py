@@ -32,11 +32,11 @@ class RunningDemo(NamedTuple):
 
 @pytest.fixture(scope="module")
 def running_demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDemo]:
-    """The demo, run by the flask command as the README does it."""
+    """The demo with its answers checked, run by the flask command as the README does it; nothing may fail in it."""
     folder = tmp_path_factory.mktemp("demo")
     port = _free_port()
     environment = {**os.environ, "EXAMPLE_DATABASE_URL": f"sqlite:///{folder / 'database.sqlite'}"}
-    command = [sys.executable, "-m", "flask", "--app", "example", "run", "--port", str(port)]
+    command = [sys.executable, "-m", "flask", "--app", "tests.clients.checked_demo", "run", "--port", str(port)]
     with open(folder / "log", "w+b") as log, _running(command, environment, log.fileno()) as process:
         try:
             _wait_for(port, process)
@@ -44,6 +44,8 @@ def running_demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDe
             log.seek(0)
             pytest.fail(f"The demo does not listen:\n{log.read().decode(errors='replace')}")
         yield RunningDemo(f"http://127.0.0.1:{port}", folder / "database.sqlite")
+        log.seek(0)
+        assert b"Traceback" not in log.read()
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,10 @@ from typing import Any
 
 import httpx
 import pytest
+from flask import Flask, Response
 
+from flask_atomic.negotiation import CONTENT_TYPE
+from tests.clients.checked_demo import checked
 from tests.clients.conftest import RunningDemo
 
 CODE = Path(__file__).parents[2] / "docs" / "code"
@@ -36,6 +39,13 @@ def client(
     else:
         with httpx.Client(base_url=running_demo.url) as connected:
             yield module, lambda *operations: module.perform(connected, *operations)
+
+
+def test_what_is_no_response_document_reaches_no_client() -> None:
+    wrong = checked(Flask("wrong"))
+    wrong.add_url_rule("/", view_func=lambda: Response("{}", headers={"Vary": "Accept"}, content_type=CONTENT_TYPE))
+
+    assert wrong.test_client().get("/").status_code == 500
 
 
 def test_there_is_a_result_for_each_operation(client: Client) -> None:

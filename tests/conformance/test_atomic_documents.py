@@ -163,6 +163,13 @@ def test_meta_is_an_object(refused, meta):
     assert refused(of({**operation, "meta": meta})) == [(400, OPERATION, "/0/meta")]
     assert refused(of(add("tags", meta=meta))) == [(400, OPERATION, "/0/data/meta")]
     assert refused({**of(operation), "meta": meta}) == [(400, DOCUMENT, "/meta")]
+    assert refused(of({**operation, "ref": {**operation["ref"], "meta": meta}})) == [(400, OPERATION, "/0/ref/meta")]
+    author = {**id_("people", "1"), "meta": meta}
+    for relationship, place in (({"data": None, "meta": meta}, "meta"), ({"data": author}, "data/meta")):
+        written = {"op": "update", "data": {**id_("articles", "3"), "relationships": {"author": relationship}}}
+        assert refused(of(written)) == [(400, OPERATION, f"/0/data/relationships/author/{place}")]
+    linkage = relate("add", id_("people", "1"), "friends", [author])
+    assert refused(of(linkage)) == [(400, OPERATION, "/0/data/0/meta")]
 
 
 class Remarks:
