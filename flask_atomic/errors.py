@@ -6,7 +6,7 @@ it never decides *whether* something is wrong.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
 from typing import Any, NamedTuple
 
@@ -17,6 +17,7 @@ __all__ = [
     "ErrorObject",
     "NotFound",
     "OperationFailed",
+    "PluginDefect",
     "Refused",
     "RequestFailed",
     "Token",
@@ -70,6 +71,7 @@ class Code(Enum):
     TOO_MANY_MEMBERS = "too-many-members", 422, "A linkage has too many members"
     NOT_ATOMIC = "not-atomic", 422, "The operations cannot be performed as one"
     INTERNAL_ERROR = "internal-error", 500, "The server failed"
+    PARTLY_COMMITTED = "partly-committed", 500, "Not every store has committed"
     UNAVAILABLE = "unavailable", 503, "The store cannot be used now"
 
     def __init__(self, code: str, status: int, title: str) -> None:
@@ -131,6 +133,20 @@ def overall_status(errors: Iterable[ErrorObject]) -> int:
 
 class ConfigurationError(Exception):
     """The set-up is wrong. Raised while the application starts; the message names the culprit and says what to do."""
+
+
+class PluginDefect(Exception):
+    """A plugin broke a promise of a hook: it raised or returned what it must not. Clients are told nothing of it.
+
+    :param hook: the name of the hook.
+    :param plugins: the names of those who take part in it, first those that have the hook, then those that wrap it.
+    :param how: what happened, as the rest of a sentence.
+    """
+
+    def __init__(self, hook: str, plugins: Sequence[str], how: str) -> None:
+        super().__init__(f"{hook} of the plugin {' or '.join(map(repr, plugins))} {how}.")
+        self.hook = hook
+        self.plugins = tuple(plugins)
 
 
 class RequestFailed(Exception):

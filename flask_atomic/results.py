@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from pluggy import HookCaller
-
 from .plugins import Binding, Plugins
+from .promises import CheckedHook
 from .resources import Record, Reference, Relationship
 
 __all__ = ["resource_objects", "with_meta"]
@@ -39,10 +38,7 @@ def _linkage(relationship: Relationship, related: Any) -> Any:
 
 
 def with_meta(records: list[Record], plugins: Plugins) -> list[Record]:
-    """Return the records with what plugins have to say in the `meta` of each result.
-
-    :raises TypeError: if a plugin returned something that is no mapping.
-    """
+    """Return the records with what plugins have to say in the `meta` of each result."""
     if plugins.result_meta is None:
         return records
     shown = []
@@ -52,11 +48,9 @@ def with_meta(records: list[Record], plugins: Plugins) -> list[Record]:
     return shown
 
 
-def _meta(record: Record, result_meta: HookCaller) -> dict[str, Any]:
+def _meta(record: Record, result_meta: CheckedHook) -> dict[str, Any]:
     given = result_meta(operation=record.operation, resource=record.resource, id=record.id)
     meta: dict[str, Any] = {}
     for members in reversed(given):  # pluggy calls the plugin that was registered last first
-        if not isinstance(members, Mapping):
-            raise TypeError(f"atomic_result_meta returned a {type(members).__name__}, not a mapping.")
         meta |= members
     return meta

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
+from functools import cached_property
 from types import TracebackType
 from typing import Any
+from uuid import uuid4
 
 from .errors import Code, ErrorObject, RequestFailed
 from .plugins import Layer
 
-__all__ = ["PartialCommit", "Transaction", "refuse_unless_atomic"]
+__all__ = ["Transaction", "refuse_unless_atomic"]
 
 _logger = logging.getLogger(__name__)
 
@@ -27,10 +29,6 @@ def refuse_unless_atomic(written: Collection[Layer]) -> None:
             f"Send a request for each."
         )
         raise RequestFailed(ErrorObject.of(Code.NOT_ATOMIC, detail))
-
-
-class PartialCommit(Exception):
-    """A layer failed to commit although it had voted for it, when others had committed already."""
 
 
 class Transaction:
@@ -59,31 +57,52 @@ class Transaction:
             self._units[layer] = layer.begin()
         return self._units[layer]
 
+    @cached_property
+    def id(self) -> str:
+        """What the log and the client call the transaction by."""
+        return str(uuid4())
+
     def commit(self) -> None:
         """Let the layers vote, then commit: first the one that cannot vote, if any, then those that said yes.
 
-        :raises PartialCommit: if a layer failed after others had committed; those that remain are committed still.
+        :raises RequestFailed: `partly-committed` if a layer failed after others had committed; those that remain are
+            committed still.
         :raises Exception: whatever a vote or the first commit raised. Nothing is committed then.
         """
         writing = [layer for layer in self._order if layer in self._units and layer in self._written]
         for layer in writing:
             if layer.can_prepare:
                 layer.prepare(unit=self._units[layer])
-        broken: BaseException | None = None
-        for position, layer in enumerate(sorted(writing, key=lambda layer: layer.can_prepare)):
+        committed: list[Layer] = []
+        failures: dict[Layer, BaseException] = {}
+        for layer in sorted(writing, key=lambda layer: layer.can_prepare):
             try:
                 layer.commit(unit=self._units[layer])
             except BaseException as error:  # also what ends the process must not keep the others from committing
-                if position == 0:
+                if not committed:
                     raise
-                _logger.critical("The layer %s failed to commit after others had committed.", layer.name)
-                broken = broken or error
+                failures[layer] = error
             else:
                 del self._units[layer]
-        if isinstance(broken, Exception):
-            raise PartialCommit from broken
-        if broken is not None:
-            raise broken
+                committed.append(layer)
+        if failures:
+            self._tell_partial(committed, failures)
+
+    def _tell_partial(self, committed: Iterable[Layer], failures: Mapping[Layer, BaseException]) -> None:
+        """Log what is known of a commit that some layers have not made, and raise.
+
+        :raises RequestFailed: `partly-committed`.
+        :raises BaseException: what ends the process, if a layer failed by that.
+        """
+        known = f"Committed: {_names(committed)}. Not known, since the commit failed: {_names(failures)}."
+        for layer, error in failures.items():
+            told = "Transaction %s: the layer '%s' failed to commit, although it had voted for it. %s"
+            _logger.critical(told, self.id, layer.name, known, exc_info=error)
+        first = min(failures.values(), key=lambda error: isinstance(error, Exception))
+        if not isinstance(first, Exception):
+            raise first
+        detail = f"The operations are stored in part. {known} The log has more under the id."
+        raise RequestFailed(ErrorObject.of(Code.PARTLY_COMMITTED, detail, id=self.id)) from first
 
     def rollback(self) -> None:
         """Roll back each unit that is still open, each by itself: the failure of one is logged and stops no other."""
@@ -96,3 +115,7 @@ class Transaction:
             except BaseException:
                 self.rollback()
                 raise
+
+
+def _names(layers: Iterable[Layer]) -> str:
+    return ", ".join(f"'{layer.name}'" for layer in layers)

@@ -7,7 +7,7 @@ import logging
 import pytest
 from marshmallow_jsonapi import fields
 
-from flask_atomic import Atomic, Conflict, Refused, Transient, hookimpl
+from flask_atomic import Atomic, Conflict, Refused, RequestFailed, Transient, hookimpl
 from tests.application import add, application, id_, lid, post, relate, remove, schema, to_many, to_one, update
 from tests.recording import Deferring, RecordingLayer, Voting
 
@@ -278,7 +278,7 @@ class TestRollback:
         assert answer.errors == [(404, "resource-not-found", "/3/ref/id")]
         assert len(fleet.heard("rollback")) == 3
         assert [record.getMessage() for record in caplog.records] == ["The layer boats failed to roll back."]
-        assert caplog.records[0].exc_info[1] is fleet.layers[1].failures["rollback"]
+        assert caplog.records[0].exc_info[1].__cause__ is fleet.layers[1].failures["rollback"]
 
     def test_nor_does_the_end_of_the_process(self):
         fleet = Fleet(Voting, Voting, Voting, ATOMIC_BATCH=False)
@@ -309,20 +309,48 @@ class TestPartialCommit:
     """A layer breaks the promise that it made by its vote."""
 
     @pytest.mark.parametrize("failure", [ZeroDivisionError("secret"), Conflict("secret")])
-    def test_it_is_logged_and_told_as_a_defect(self, failure, caplog):
-        fleet = Fleet(Voting, Voting, Voting)
+    def test_what_is_known_is_in_the_answer_and_in_the_log(self, failure, caplog):
+        witness = Witness("witness")
+        fleet = Fleet(Voting, Voting, Voting, plugins=[witness])
+        witness.heard.clear()
         fleet.layers[1].failures["commit"] = failure
 
         answer = post(fleet.client, *(update(type_, "1", attributes={"name": "new"}) for type_ in TYPES))
 
-        assert answer.errors == [(500, "internal-error", None)]
-        assert "secret" not in answer.response.text
+        assert answer.errors == [(500, "partly-committed", None)]
+        (error,) = answer.error_objects
+        known = "Committed: 'anchors', 'cabins'. Not known, since the commit failed: 'boats'."
+        assert error["detail"] == (f"The operations are stored in part. {known} The log has more under the id.")
         assert [vars(row)["name"] for layer in fleet.layers for row in layer.rows.values()] == ["new", "first", "new"]
         assert fleet.open == []
-        critical = [record for record in caplog.records if record.levelno == logging.CRITICAL]
-        assert [record.getMessage() for record in critical] == [
-            "The layer boats failed to commit after others had committed."
-        ]
+        assert witness.heard == []
+        (record,) = caplog.records
+        assert record.levelno == logging.CRITICAL
+        assert record.getMessage() == (
+            f"Transaction {error['id']}: the layer 'boats' failed to commit, although it had voted for it. {known}"
+        )
+        assert failure in (record.exc_info[1], record.exc_info[1].__cause__)
+
+    def test_each_that_failed_is_in_the_log_under_the_same_id(self, caplog):
+        fleet = Fleet(Voting, Voting, Voting)
+        for layer in fleet.layers[1:]:
+            layer.failures["commit"] = ZeroDivisionError(layer.name)
+
+        (error,) = post(fleet.client, *(update(type_, "1") for type_ in TYPES)).error_objects
+
+        assert "Committed: 'anchors'. Not known, since the commit failed: 'boats', 'cabins'." in error["detail"]
+        assert [str(record.exc_info[1].__cause__) for record in caplog.records] == ["boats", "cabins"]
+        assert all(error["id"] in record.getMessage() for record in caplog.records)
+
+    def test_without_http_it_is_the_same_error(self):
+        fleet = Fleet(Voting, Voting)
+        fleet.layers[1].failures["commit"] = ZeroDivisionError("the reason")
+
+        with fleet.client.application.app_context(), pytest.raises(RequestFailed) as caught:
+            fleet.atomic.perform({"atomic:operations": [add("anchors"), add("boats")]})
+
+        assert [error.code for error in caught.value.errors] == ["partly-committed"]
+        assert caught.value.__cause__.__cause__ is fleet.layers[1].failures["commit"]
 
     def test_the_end_of_the_process_waits_for_the_other_commits(self, caplog):
         fleet = Fleet(Voting, Voting, Voting)
@@ -334,15 +362,25 @@ class TestPartialCommit:
         assert fleet.heard("commit", "rollback") == [*((name, "commit") for name in TYPES), ("boats", "rollback")]
         assert [record.levelno for record in caplog.records] == [logging.CRITICAL]
 
-    def test_the_first_reason_is_in_the_log(self, caplog):
+    def test_nor_is_it_lost_to_an_earlier_failure(self, caplog):
         fleet = Fleet(Voting, Voting, Voting)
-        fleet.layers[1].failures["commit"] = ZeroDivisionError("first")
-        fleet.layers[2].failures["commit"] = ZeroDivisionError("second")
+        fleet.layers[1].failures["commit"] = ZeroDivisionError()
+        fleet.layers[2].failures["commit"] = SystemExit()
 
-        post(fleet.client, *(update(type_, "1") for type_ in TYPES))
+        with pytest.raises(SystemExit):
+            post(fleet.client, *(update(type_, "1") for type_ in TYPES))
 
-        reason = caplog.records[-1].exc_info[1]
-        assert reason.__cause__ is fleet.layers[1].failures["commit"]
+        assert len(caplog.records) == 2
+        assert fleet.open == []
+
+    def test_a_vote_that_is_broken_before_anything_is_committed_undoes_everything(self):
+        fleet = Fleet(Voting, Voting)
+        before = fleet.stored
+        fleet.layers[0].failures["commit"] = ZeroDivisionError()
+
+        assert post(fleet.client, add("anchors"), add("boats")).errors == [(500, "internal-error", None)]
+        assert fleet.stored == before
+        assert fleet.open == []
 
 
 class TestDefects:
@@ -360,7 +398,7 @@ class TestDefects:
         assert "ZeroDivisionError" not in answer.response.text
         (record,) = caplog.records
         assert error["id"] in record.getMessage()
-        assert record.exc_info[1] is failure
+        assert record.exc_info[1].__cause__ is failure
 
     def test_each_has_an_id_of_its_own(self):
         fleet = Fleet(Voting)
@@ -379,7 +417,8 @@ class TestDefects:
         fleet = Fleet(Forgetful, seed=False)
 
         assert post(fleet.client, add("anchors")).errors == [(500, "internal-error", None)]
-        assert "atomic_identify of the layer 'anchors'" in str(caplog.records[0].exc_info[1])
+        told = "atomic_identify of the plugin 'anchors' returned None after a flush, for one of 'anchors'."
+        assert caplog.records[0].getMessage().endswith(told)
 
 
 class Witness:
