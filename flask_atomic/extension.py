@@ -6,7 +6,8 @@ import json
 import logging
 import re
 import uuid
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -17,7 +18,8 @@ from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
 
 from .codec import Codec
-from .errors import Code, ConfigurationError, ErrorObject, RequestFailed
+from .discovery import discover
+from .errors import Code, ConfigurationError, ErrorObject, PluginDefect, RequestFailed
 from .href import Endpoint
 from .links import finder, with_self
 from .negotiation import CONTENT_TYPE, EXTENSION, check_accept, check_content_type, sparse_fields
@@ -28,7 +30,7 @@ from .schemas import SchemaClass
 from .service import Service
 from .settings import Settings
 
-__all__ = ["Atomic"]
+__all__ = ["Atomic", "registered"]
 
 _logger = logging.getLogger(__name__)
 
@@ -66,6 +68,7 @@ class Atomic:
             )
         self._plugins = plugins
         self._path = path
+        self._decorators = tuple(decorators)
         self._resources: list[Resource] = []
         self._registered = False
         self.blueprint = Blueprint(name, __name__) if blueprint is None else blueprint
@@ -75,7 +78,7 @@ class Atomic:
         self.blueprint.add_url_rule(
             path,
             endpoint=self._endpoint,
-            view_func=self._view(decorators),
+            view_func=self._view(self._decorators),
             methods=_ALLOWED,
             provide_automatic_options=False,
             strict_slashes=False,
@@ -128,12 +131,25 @@ class Atomic:
             )
         )
 
+    def with_layers(self, *layers: object) -> Atomic:
+        """Return an `Atomic` with the same resource types on other data layers: in memory for tests, for instance.
+
+        Everything else is the same too: path, name, decorators, and the plugins that are no data layers. Its blueprint
+        is a new one. Which layer a declaration asks for by `layer=` does not count: the first of `layers` that claims
+        a type serves it.
+        """
+        others = [plugin for plugin in self._plugins if not _is_layer(plugin)]
+        name = self.blueprint.name
+        atomic = Atomic(*layers, *others, path=self._path, name=name, decorators=self._decorators)
+        atomic._resources.extend(replace(resource, layer=None) for resource in self._resources)
+        return atomic
+
     def perform(self, document: Mapping[str, Any] | str | bytes) -> list[dict[str, Any]]:
         """Perform a document without HTTP, in an application context: for jobs, scripts and tests.
 
         :param document: the request document, as JSON or as the value that it holds.
         :return: the result objects.
-        :raises RequestFailed: if it is refused; nothing was changed then.
+        :raises RequestFailed: if it is refused; nothing was changed then, unless the code is `partly-committed`.
         """
         body = document if isinstance(document, (str, bytes)) else json.dumps(dict(document))
         service = self._service()
@@ -149,7 +165,7 @@ class Atomic:
             catalog = Catalog(self._resources)
             services[self] = Service(
                 catalog,
-                bind(self._all_plugins(state.app), catalog),
+                bind(self._all_plugins(state.app, settings), catalog),
                 settings,
                 Endpoint(None, state.url_prefix or "", self._path),
             )
@@ -161,12 +177,13 @@ class Atomic:
             if rule.endpoint == endpoint:
                 rule.methods = None
 
-    def _all_plugins(self, app: App) -> tuple[object, ...]:
-        if any(hasattr(plugin, "atomic_claim") for plugin in self._plugins) or "sqlalchemy" not in app.extensions:
-            return self._plugins
+    def _all_plugins(self, app: App, settings: Settings) -> tuple[object, ...]:
+        discovered = discover(settings.discover, settings.block, app.config)
+        if any(map(_is_layer, self._plugins)) or "sqlalchemy" not in app.extensions:
+            return (*self._plugins, *discovered)
         from .layers.sqlalchemy import SQLAlchemyLayer
 
-        return (*self._plugins, SQLAlchemyLayer(app.extensions["sqlalchemy"]))
+        return (*self._plugins, SQLAlchemyLayer(app.extensions["sqlalchemy"]), *discovered)
 
     def _service(self) -> Service:
         service: Service | None = current_app.extensions.get(_EXTENSIONS_KEY, {}).get(self)
@@ -203,6 +220,19 @@ class Atomic:
             lambda records: _response(_results(with_self(records)), fields, no_content=service.settings.no_content),
             finder(service.catalog),
         )
+
+
+def registered(app: App) -> Iterator[tuple[str, str, Service]]:
+    """Yield the name, the URL and the service of each `Atomic` of the application, wherever it is registered."""
+    for atomic, service in app.extensions.get(_EXTENSIONS_KEY, {}).items():
+        for name, blueprint in app.blueprints.items():
+            if blueprint is atomic.blueprint:
+                for rule in app.url_map.iter_rules(f"{name}.{atomic._endpoint}"):
+                    yield name, rule.rule, service
+
+
+def _is_layer(plugin: object) -> bool:
+    return hasattr(plugin, "atomic_claim")
 
 
 def _body() -> bytes:
@@ -302,7 +332,8 @@ _CODES = {
 
 def _of_defect(error: Exception) -> Response:
     id_ = str(uuid.uuid4())
-    _logger.exception("Error %s: the request could not be served.", id_)
+    what = error if isinstance(error, PluginDefect) else "the request could not be served."
+    _logger.exception("Error %s: %s", id_, what)
     got_request_exception.send(current_app._get_current_object(), exception=error)  # type: ignore[attr-defined]
     detail = "The request could not be served. The log has more under the id."
     return _error_response([ErrorObject.of(Code.INTERNAL_ERROR, detail, id=id_)], 500)

@@ -19,6 +19,8 @@ from .operations import Operation
 from .resources import Record, Reference, Relationship, Resource
 
 __all__ = [
+    "HOOKS_VERSION",
+    "OLDEST_HOOKS_VERSION",
     "PROJECT",
     "DataLayer",
     "Entity",
@@ -36,6 +38,12 @@ __all__ = [
 ]
 
 PROJECT = "flask_atomic"
+
+HOOKS_VERSION = 1
+"""The version of these specifications. A plugin says in its `hooks_version` which one it was written for."""
+
+OLDEST_HOOKS_VERSION = 1
+"""The oldest version that a plugin may have been written for."""
 
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
@@ -92,13 +100,18 @@ class DataLayer:
 
         Called when a request first needs the layer. All state of the request is in the object that is returned, which
         may be anything but None: one layer serves many requests at once.
+
+        A unit sees what was committed before it began, and never what other units have not committed. Where units are
+        in each other's way, the store may let one wait for the end of the other, or any hook may raise `Transient` or
+        `Conflict`.
         """
 
     @hookspec
     def atomic_prepare(self, unit: Unit) -> None:
         """Vote on the commit: raise to veto. After a return, `atomic_commit` must not fail.
 
-        Only a layer that can keep this promise has the hook.
+        Only a layer that can keep this promise has the hook. A vote makes nothing lasting: `atomic_rollback` may still
+        follow.
 
         :raises OperationFailed: to veto.
         """
@@ -107,7 +120,8 @@ class DataLayer:
     def atomic_commit(self, unit: Unit) -> None:
         """* Make everything that was done in the unit lasting, and close it.
 
-        A unit that was only read from is rolled back instead.
+        A unit that was only read from is rolled back instead. What others have committed meanwhile is not undone: the
+        commit is refused, unless an operation was before.
 
         :raises OperationFailed: if the store refuses; `atomic_rollback` is called then.
         """
@@ -116,7 +130,8 @@ class DataLayer:
     def atomic_rollback(self, unit: Unit) -> None:
         """* Undo everything that was done in the unit, and close it.
 
-        Called at most once, at any point after `atomic_begin`, also after a failed commit.
+        Called at most once, at any point after `atomic_begin`, also after a failed commit. Nothing of the unit is left
+        open: no lock, no connection.
         """
 
     # --------------------------------------------------------------------------------------- identity and reading
@@ -125,14 +140,16 @@ class DataLayer:
     def atomic_parse_id(self, resource: Resource, text: str) -> Id | None:
         """* Return the canonical id that `text` stands for, None if no resource of the type can have it.
 
-        Needs no unit. Texts for the same id give equal ids ("007" and "7" for integers).
+        Needs no unit, and raises nothing, whatever the text. The id can be hashed. Texts for the same id give equal ids
+        ("007" and "7" for integers); the `str()` of the id is one of them.
         """
 
     @hookspec(firstresult=True)
     def atomic_get(self, unit: Unit, resource: Resource, ids: Sequence[Id]) -> Mapping[Id, Entity]:
         """* Return the entities that exist, by id; ids without an entity are left out.
 
-        Sees what the unit has flushed. Must not flush what waits.
+        There may be thousands of ids. The attributes of an entity have the values that are stored. Sees what the unit
+        has flushed. Must not flush what waits. To have read makes no difference to what is written later.
         """
 
     @hookspec(firstresult=True)
@@ -143,10 +160,10 @@ class DataLayer:
     def atomic_linkage(
         self, unit: Unit, resource: Resource, entities: Sequence[Entity], relationship: Relationship
     ) -> Sequence[Id | Sequence[Id] | None]:
-        """Return what each entity is related to, in the order of `entities`.
+        """Return what each entity is related to, in the order of `entities`, where the same may be twice.
 
         Called after a flush, once for each relationship that is shown. Owed by a layer that serves a type with a shown
-        relationship.
+        relationship. Sees what the unit has flushed.
 
         :return: for each entity the related id or None (to-one), or the related ids (to-many).
         """
@@ -164,8 +181,12 @@ class DataLayer:
     ) -> Entity:
         """Add a resource; the write may wait for `atomic_flush`.
 
+        Related resources may be waiting, too. To find the `id` of such a reference flushes: ask for it before anything
+        half-made of the layer's own waits.
+
         :param id: the client's id, None if the layer is to make one.
         :param attributes: loaded values, by the attribute of the entity that they belong to.
+        :param relationships: those that were sent, with None or an empty sequence for one that is to hold nothing.
         :return: the new entity.
         :raises OperationFailed: if the store refuses.
         """
@@ -181,6 +202,8 @@ class DataLayer:
     ) -> Entity:
         """Change the attributes and relationships that are given, and no others; the write may wait.
 
+        It may be that none are given. A new resource is related to itself by an update, after a flush.
+
         :return: the entity, or its successor where entities are immutable.
         :raises OperationFailed: if the store refuses.
         """
@@ -188,6 +211,9 @@ class DataLayer:
     @hookspec
     def atomic_remove(self, unit: Unit, resource: Resource, entity: Entity) -> None:
         """Remove the resource; the write may wait.
+
+        What refers to the resource in the layer refers to nothing then or goes with it, or the store refuses. Its id is
+        free for a new resource.
 
         :raises OperationFailed: if the store refuses.
         """
@@ -201,7 +227,10 @@ class DataLayer:
         relationship: Relationship,
         related: Sequence[Reference],
     ) -> None:
-        """Add members to a to-many relationship; those that are members already stay so, once."""
+        """Add members to a to-many relationship; those that are members already stay so, once.
+
+        `related` may be empty.
+        """
 
     @hookspec
     def atomic_set_relationship(
@@ -220,14 +249,14 @@ class DataLayer:
     ) -> None:
         """Remove members from a to-many relationship; those that are no members are passed over.
 
-        A reference to a resource that exists nowhere has no `entity`.
+        A reference to a resource that exists nowhere has no `entity`, only an `id`. `related` may be empty.
         """
 
     @hookspec
     def atomic_flush(self, unit: Unit) -> bool | None:
         """Write what waits. Afterwards `atomic_identify` knows every entity, and entities show what is stored.
 
-        A layer without it writes at once.
+        There may be nothing to write. A layer without the hook writes at once.
 
         :return: True if resources may be gone that nobody removed, orphans for instance: the core reads again then.
         :raises OperationFailed: if the store refuses.

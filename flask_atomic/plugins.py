@@ -14,11 +14,13 @@ from typing import Any
 import pluggy
 
 from .errors import ConfigurationError
-from .hookspecs import PROJECT, DataLayer, Observer
+from .hookspecs import HOOKS_VERSION, OLDEST_HOOKS_VERSION, PROJECT, DataLayer, Observer
+from .promises import CheckedHook
 from .resources import Catalog, Relationship, Resource
 
-__all__ = ["Binding", "Layer", "Plugins", "bind"]
+__all__ = ["Binding", "Hook", "Layer", "Plugins", "bind"]
 
+_VERSIONS = range(OLDEST_HOOKS_VERSION, HOOKS_VERSION + 1)
 _OWED = ("begin", "commit", "rollback", "parse_id", "get", "identify")
 
 
@@ -36,21 +38,21 @@ class Layer:
         self.claim = callers["claim"]
         self.independent = callers["independent"]
         self.exclusive = callers["exclusive"]
-        self.begin = callers["begin"]
-        self.prepare = callers["prepare"]
-        self.commit = callers["commit"]
-        self.rollback = callers["rollback"]
-        self.parse_id = callers["parse_id"]
-        self.get = callers["get"]
-        self.identify = callers["identify"]
-        self.linkage = callers["linkage"]
-        self.add = callers["add"]
-        self.update = callers["update"]
-        self.remove = callers["remove"]
-        self.add_to_relationship = callers["add_to_relationship"]
-        self.set_relationship = callers["set_relationship"]
-        self.remove_from_relationship = callers["remove_from_relationship"]
-        self.flush = callers["flush"]
+        self.begin = CheckedHook(callers["begin"])
+        self.prepare = CheckedHook(callers["prepare"])
+        self.commit = CheckedHook(callers["commit"])
+        self.rollback = CheckedHook(callers["rollback"])
+        self.parse_id = CheckedHook(callers["parse_id"])
+        self.get = CheckedHook(callers["get"])
+        self.identify = CheckedHook(callers["identify"])
+        self.linkage = CheckedHook(callers["linkage"])
+        self.add = CheckedHook(callers["add"])
+        self.update = CheckedHook(callers["update"])
+        self.remove = CheckedHook(callers["remove"])
+        self.add_to_relationship = CheckedHook(callers["add_to_relationship"])
+        self.set_relationship = CheckedHook(callers["set_relationship"])
+        self.remove_from_relationship = CheckedHook(callers["remove_from_relationship"])
+        self.flush = CheckedHook(callers["flush"])
         self.can_prepare = self.supports("prepare")
         self.defers_writes = self.supports("flush")
 
@@ -84,40 +86,67 @@ class Binding:
     exclusive: frozenset[Relationship]
 
 
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """Who takes part in a hook, by the names of the plugins.
+
+    :param plugins: those that have it themselves, in the order of their registration.
+    :param wrappers: those that stand around it, the outermost first.
+    """
+
+    name: str
+    plugins: tuple[str, ...]
+    wrappers: tuple[str, ...]
+
+
 class Plugins:
     """What `bind` made: the layers in the order of their registration, and a `Binding` for each resource type.
 
     :param authorize: the hook `atomic_authorize`, None if nobody has it.
     :param result_meta: the hook `atomic_result_meta`, likewise.
     :param committed: for each plugin that has the hook `atomic_committed`, a caller that reaches it alone.
+    :param hooks: every hook, and who takes part in it.
     """
 
     def __init__(
         self,
         layers: Sequence[Layer],
         bindings: Mapping[str, Binding],
-        authorize: pluggy.HookCaller | None,
-        result_meta: pluggy.HookCaller | None,
+        authorize: CheckedHook | None,
+        result_meta: CheckedHook | None,
         committed: Mapping[str, pluggy.HookCaller],
+        hooks: Iterable[Hook],
     ) -> None:
         self.layers = tuple(layers)
         self.bindings = dict(bindings)
         self.authorize = authorize
         self.result_meta = result_meta
         self.committed = dict(committed)
+        self.hooks = tuple(hooks)
 
 
-def bind(plugins: Iterable[object], catalog: Catalog) -> Plugins:
+def bind(
+    plugins: Iterable[object],
+    catalog: Catalog,
+    *,
+    data_layer: type = DataLayer,
+    versions: range = _VERSIONS,
+) -> Plugins:
     """Register `plugins` in their order and bind every resource type of the catalogue to a layer.
 
+    :param data_layer: the specifications of the hooks of data layers.
+    :param versions: those of the specifications that a plugin may have been written for; the last is theirs.
     :raises ConfigurationError: for whatever is wrong with a plugin, and for a type that no layer claims.
     """
     manager = pluggy.PluginManager(PROJECT)
-    manager.add_hookspecs(DataLayer)
+    manager.add_hookspecs(data_layer)
     manager.add_hookspecs(Observer)
-    registered = {_register(manager, plugin): plugin for plugin in plugins}
+    registered = {_register(manager, plugin, versions): plugin for plugin in plugins}
     _check_hooks(manager, registered)
-    layers = [_layer(manager, name, plugin) for name, plugin in registered.items() if _is_layer(manager, plugin)]
+    routed = _hooks_of(data_layer)
+    layers = [
+        _layer(manager, name, plugin, routed) for name, plugin in registered.items() if _is_layer(manager, plugin)
+    ]
     if not layers:
         raise ConfigurationError(
             "There is no data layer. Give Atomic(...) one, for instance Atomic(SQLAlchemyLayer(db)) or "
@@ -134,18 +163,32 @@ def bind(plugins: Iterable[object], catalog: Catalog) -> Plugins:
         _if_used(manager.hook.atomic_authorize),
         _if_used(manager.hook.atomic_result_meta),
         {name: _only(manager, "atomic_committed", plugin) for name, plugin in observers.items()},
+        [_hook(getattr(manager.hook, hook), registered) for hook in (*routed, *_hooks_of(Observer))],
     )
 
 
-def _if_used(caller: pluggy.HookCaller) -> pluggy.HookCaller | None:
-    return caller if caller.get_hookimpls() else None
+def _if_used(caller: pluggy.HookCaller) -> CheckedHook | None:
+    return CheckedHook(caller) if caller.get_hookimpls() else None
 
 
-def _register(manager: pluggy.PluginManager, plugin: object) -> str:
+def _hooks_of(specifications: type) -> list[str]:
+    return [name for name in vars(specifications) if name.startswith("atomic_")]
+
+
+def _hook(caller: pluggy.HookCaller, plugins: Mapping[str, object]) -> Hook:
+    return Hook(
+        caller.name,
+        tuple(name for name, plugin in plugins.items() if _implements(plugin, caller)),
+        tuple(impl.plugin_name for impl in reversed(caller.get_hookimpls()) if _wraps(impl)),
+    )
+
+
+def _register(manager: pluggy.PluginManager, plugin: object, versions: range) -> str:
     if inspect.isclass(plugin):
         raise ConfigurationError(f"The plugin {plugin.__name__} is a class. Give Atomic(...) an instance of it.")
     given = getattr(plugin, "name", None)
     name = given if isinstance(given, str) else getattr(plugin, "__name__", type(plugin).__name__)
+    _check_version(name, getattr(plugin, "hooks_version", versions[-1]), versions)
     try:
         registered = manager.register(plugin, name)
     except pluggy.PluginValidationError as error:
@@ -155,6 +198,21 @@ def _register(manager: pluggy.PluginManager, plugin: object) -> str:
             f"Two plugins are called '{name}', or one was given twice. Give each a `name` of its own."
         ) from error
     return registered or name
+
+
+def _check_version(name: str, version: Any, supported: range) -> None:
+    if type(version) is not int:
+        raise ConfigurationError(
+            f"The hooks_version of the plugin '{name}' is {version!r}. It must be a whole number: the version of the "
+            f"hooks that the plugin was written for."
+        )
+    if version not in supported:
+        newer, older = ("flask_atomic", "the plugin") if version > supported[-1] else ("the plugin", "flask_atomic")
+        raise ConfigurationError(
+            f"The plugin '{name}' was written for version {version} of the hooks. This flask_atomic has version "
+            f"{supported[-1]}, and runs plugins from version {supported[0]} on. Install a newer version of {newer}, or "
+            f"an older one of {older}."
+        )
 
 
 def _check_hooks(manager: pluggy.PluginManager, plugins: Mapping[str, object]) -> None:
@@ -182,7 +240,7 @@ def _check_marked(name: str, plugin: object, known: Mapping[str, pluggy.HookCall
 
 
 def _check_routed(name: str, plugin: object, known: Mapping[str, pluggy.HookCaller]) -> None:
-    routed = [hook for hook, caller in known.items() if hook in vars(DataLayer) and _implements(plugin, caller)]
+    routed = [hook for hook, caller in known.items() if hook not in vars(Observer) and _implements(plugin, caller)]
     if routed and "atomic_claim" not in routed:
         raise ConfigurationError(
             f"The plugin '{name}' has {', '.join(routed)}, but no atomic_claim. A data layer is not asked for anything "
@@ -204,7 +262,11 @@ def _is_async(function: Callable[..., Any]) -> bool:
 
 
 def _implements(plugin: object, caller: pluggy.HookCaller) -> bool:
-    return any(impl.plugin is plugin and not impl.wrapper and not impl.hookwrapper for impl in caller.get_hookimpls())
+    return any(impl.plugin is plugin and not _wraps(impl) for impl in caller.get_hookimpls())
+
+
+def _wraps(impl: pluggy.HookImpl) -> bool:
+    return impl.wrapper or impl.hookwrapper
 
 
 def _is_layer(manager: pluggy.PluginManager, plugin: object) -> bool:
@@ -218,9 +280,8 @@ def _only(manager: pluggy.PluginManager, hook: str, plugin: object) -> pluggy.Ho
     return manager.subset_hook_caller(hook, [other for other in others if _implements(other, caller)])
 
 
-def _layer(manager: pluggy.PluginManager, name: str, plugin: object) -> Layer:
-    hooks = [hook.removeprefix("atomic_") for hook in vars(DataLayer) if hook.startswith("atomic_")]
-    return Layer(name, plugin, {hook: _only(manager, f"atomic_{hook}", plugin) for hook in hooks})
+def _layer(manager: pluggy.PluginManager, name: str, plugin: object, hooks: Iterable[str]) -> Layer:
+    return Layer(name, plugin, {hook.removeprefix("atomic_"): _only(manager, hook, plugin) for hook in hooks})
 
 
 def _binding(resource: Resource, layer: Layer) -> Binding:

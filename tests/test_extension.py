@@ -16,7 +16,7 @@ from werkzeug.exceptions import Unauthorized
 from werkzeug.routing import RequestRedirect
 
 from flask_atomic import Atomic, MemoryLayer, RequestFailed, current_operation, hookimpl
-from flask_atomic.errors import Code, ErrorObject
+from flask_atomic.errors import Code, ErrorObject, PluginDefect
 from tests.application import (
     CONTENT_TYPE,
     Answer,
@@ -498,7 +498,7 @@ class TestPerform:
         assert [(each.status, each.code) for each in caught.value.errors] == [error]
         assert stored(made.layer) == before
 
-    def test_a_defect_is_raised_as_it_is(self):
+    def test_a_defect_is_raised_with_its_reason(self):
         class Broken:
             @hookimpl(wrapper=True)
             def atomic_add(self):
@@ -507,8 +507,10 @@ class TestPerform:
 
         made = world(Broken())
 
-        with made.client.application.app_context(), pytest.raises(ZeroDivisionError):
+        with made.client.application.app_context(), pytest.raises(PluginDefect) as caught:
             made.atomic.perform(DOCUMENT)
+
+        assert isinstance(caught.value.__cause__, ZeroDivisionError)
 
     @pytest.mark.parametrize(
         ("href", "code"),

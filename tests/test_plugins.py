@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import types
 
 import pytest
@@ -10,6 +11,8 @@ from marshmallow import fields as plain_fields
 from marshmallow_jsonapi import Schema, fields
 
 from flask_atomic import Atomic, ConfigurationError, MemoryLayer, hookimpl
+from flask_atomic.hookspecs import HOOKS_VERSION, OLDEST_HOOKS_VERSION, DataLayer, hookspec
+from flask_atomic.plugins import bind
 from tests.application import add, application, id_, post, relate, schema, to_many, to_one, update
 
 BOATS = schema("boats", name=fields.Str())
@@ -275,13 +278,22 @@ class TestSettings:
         [
             (
                 {"ATOMIC_BATCHES": True},
-                "There is no setting ATOMIC_BATCHES. The settings are: ATOMIC_BATCH, ATOMIC_MAX_ERRORS, "
-                "ATOMIC_MAX_MEMBERS, ATOMIC_MAX_OPERATIONS, ATOMIC_NO_CONTENT, ATOMIC_STRICT_MEDIA_TYPE.",
+                "There is no setting ATOMIC_BATCHES. The settings are: ATOMIC_BATCH, ATOMIC_BLOCK, ATOMIC_DISCOVER, "
+                "ATOMIC_MAX_DEPTH, ATOMIC_MAX_ERRORS, ATOMIC_MAX_MEMBERS, ATOMIC_MAX_OPERATIONS, ATOMIC_NO_CONTENT, "
+                "ATOMIC_STRICT_MEDIA_TYPE.",
             ),
             ({"ATOMIC_BATCH": 1}, "ATOMIC_BATCH is 1. It must be True or False."),
             ({"ATOMIC_BATCH": "yes"}, "ATOMIC_BATCH is 'yes'. It must be True or False."),
+            ({"ATOMIC_BATCH": ["yes"]}, "ATOMIC_BATCH is ['yes']. It must be True or False."),
+            ({"ATOMIC_BLOCK": "redis"}, "ATOMIC_BLOCK is 'redis'. It must be a list of names."),
+            ({"ATOMIC_BLOCK": [1]}, "ATOMIC_BLOCK is [1]. It must be a list of names."),
+            ({"ATOMIC_BLOCK": False}, "ATOMIC_BLOCK is False. It must be a list of names."),
+            ({"ATOMIC_DISCOVER": "redis"}, "ATOMIC_DISCOVER is 'redis'. It must be True, False or a list of names."),
+            ({"ATOMIC_DISCOVER": [None]}, "ATOMIC_DISCOVER is [None]. It must be True, False or a list of names."),
+            ({"ATOMIC_DISCOVER": 1}, "ATOMIC_DISCOVER is 1. It must be True, False or a list of names."),
             ({"ATOMIC_NO_CONTENT": None}, "ATOMIC_NO_CONTENT is None. It must be True or False."),
             ({"ATOMIC_STRICT_MEDIA_TYPE": 0}, "ATOMIC_STRICT_MEDIA_TYPE is 0. It must be True or False."),
+            ({"ATOMIC_MAX_DEPTH": None}, "ATOMIC_MAX_DEPTH is None. It must be a whole number above 0."),
             ({"ATOMIC_MAX_ERRORS": 0}, "ATOMIC_MAX_ERRORS is 0. It must be a whole number above 0."),
             ({"ATOMIC_MAX_ERRORS": None}, "ATOMIC_MAX_ERRORS is None. It must be a whole number above 0."),
             ({"ATOMIC_MAX_ERRORS": True}, "ATOMIC_MAX_ERRORS is True. It must be a whole number above 0."),
@@ -293,17 +305,140 @@ class TestSettings:
     def test_a_wrong_one(self, config, message):
         assert mistake(MemoryLayer(), **config) == message
 
+    def test_a_depth_that_the_stack_has_no_room_for(self):
+        deepest = sys.getrecursionlimit() // 10
+        application(Atomic(MemoryLayer()), ATOMIC_MAX_DEPTH=deepest)
+
+        assert mistake(MemoryLayer(), ATOMIC_MAX_DEPTH=deepest + 1) == (
+            f"ATOMIC_MAX_DEPTH is {deepest + 1}. It must not be above {deepest}, a tenth of sys.getrecursionlimit()."
+        )
+
     def test_the_defaults_are_entered(self):
         config = application(Atomic(MemoryLayer()), ATOMIC_MAX_ERRORS=5).config
 
         assert config.get_namespace("ATOMIC_") == {
             "batch": True,
+            "block": (),
+            "discover": False,
+            "max_depth": 100,
             "max_errors": 5,
             "max_members": 10_000,
             "max_operations": 1000,
             "no_content": True,
             "strict_media_type": False,
         }
+
+
+class HooksToCome:
+    """The hooks of data layers as a version to come may have them: with an argument more, and a hook more."""
+
+    @hookspec(firstresult=True)
+    def atomic_add(self, unit, resource, id, attributes, relationships, meta):
+        """Add a resource with the operation's `meta`."""
+
+    @hookspec
+    def atomic_archive(self, unit, resource, entity):
+        """Keep a resource out of sight."""
+
+
+for hook in vars(DataLayer).keys() - vars(HooksToCome).keys():
+    setattr(HooksToCome, hook, vars(DataLayer)[hook])
+
+
+class TestVersions:
+    @staticmethod
+    def bound(*plugins, versions=range(1, 3)):
+        """The only layer, and the type that it serves, where the last of these versions is the current one."""
+        atomic = Atomic(MemoryLayer())
+        atomic.resource(BOATS)
+        (service,) = application(atomic).extensions["atomic"].values()
+        (layer,) = bind(plugins, service.catalog, data_layer=HooksToCome, versions=versions).layers
+        return layer, service.catalog["boats"]
+
+    def test_a_layer_for_an_older_version_runs(self):
+        """It is called without the argument that it does not know, and lacks the hook."""
+
+        class Old(MemoryLayer):
+            hooks_version = 1
+
+        layer, resource = self.bound(Old())
+        added = {"id": None, "attributes": {"name": "Argo"}, "relationships": {}, "meta": {"by": "Jason"}}
+
+        unit = layer.begin()
+        boat = layer.add(unit=unit, resource=resource, **added)
+        id = layer.identify(unit=unit, resource=resource, entity=boat)
+        layer.prepare(unit=unit)
+        layer.commit(unit=unit)
+
+        unit = layer.begin()
+        assert layer.get(unit=unit, resource=resource, ids=[id])[id].name == "Argo"
+        layer.rollback(unit=unit)
+        assert layer.supports("add")
+        assert not layer.supports("archive")
+
+    def test_a_layer_for_the_current_version_is_given_all(self):
+        class New(MemoryLayer):
+            hooks_version = 2
+            heard = None
+
+            @hookimpl
+            def atomic_add(self, unit, resource, id, attributes, relationships, meta):
+                self.heard = meta
+                return super().atomic_add(unit, resource, id, attributes, relationships)
+
+            @hookimpl
+            def atomic_archive(self, entity):
+                """Archive nothing."""
+
+        new = New()
+        layer, resource = self.bound(new)
+        unit = layer.begin()
+        layer.add(unit=unit, resource=resource, id=None, attributes={}, relationships={}, meta={"by": "Jason"})
+        layer.rollback(unit=unit)
+
+        assert new.heard == {"by": "Jason"}
+        assert layer.supports("archive")
+
+    def test_without_a_version_it_is_the_current_one(self):
+        assert self.bound(MemoryLayer(), versions=range(7, 8))
+
+    def test_a_plugin_for_a_version_to_come(self):
+        """The version is told, not the hook that does not exist yet."""
+
+        class Future(MemoryLayer):
+            hooks_version = HOOKS_VERSION + 1
+
+            @hookimpl
+            def atomic_add(self, meta):
+                """Takes what is not given yet."""
+
+        assert mistake(Future("future")) == (
+            f"The plugin 'future' was written for version {HOOKS_VERSION + 1} of the hooks. This flask_atomic has "
+            f"version {HOOKS_VERSION}, and runs plugins from version {OLDEST_HOOKS_VERSION} on. Install a newer "
+            f"version of flask_atomic, or an older one of the plugin."
+        )
+
+    def test_a_plugin_for_a_version_that_is_too_old(self):
+        observer = Observer()
+        observer.hooks_version = 1
+
+        with pytest.raises(ConfigurationError) as caught:
+            self.bound(MemoryLayer(), observer, versions=range(2, 4))
+
+        assert str(caught.value) == (
+            "The plugin 'Observer' was written for version 1 of the hooks. This flask_atomic has version 3, and runs "
+            "plugins from version 2 on. Install a newer version of the plugin, or an older one of flask_atomic."
+        )
+
+    @pytest.mark.parametrize("version", ["1", 1.0, True, None])
+    def test_what_is_no_version(self, version):
+        observer = Observer()
+        observer.hooks_version = version
+
+        assert mistake(MemoryLayer(), observer) == (
+            f"The hooks_version of the plugin 'Observer' is {version!r}. It must be a whole number: the version of the "
+            f"hooks that the plugin was written for."
+        )
 
 
 class TestEndpoints:

@@ -1,0 +1,85 @@
+"""The commands `flask atomic ...`: which plugins serve the endpoints of an application, and what is wrong with them.
+
+They load the application themselves, so that a mistake in its set-up is told as a reason and not as a traceback. They
+perform nothing: all that they show was bound while the application was loaded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import click
+from flask.cli import ScriptInfo, pass_script_info
+
+from .errors import ConfigurationError
+from .extension import registered
+from .plugins import Binding, Hook, Plugins
+
+__all__ = ["atomic"]
+
+
+@click.group()
+def atomic() -> None:
+    """Look at the endpoints for atomic operations."""
+
+
+@atomic.command()
+@pass_script_info
+def layers(info: ScriptInfo) -> None:
+    """Show the data layer of each resource type, and the plugins that take part in each hook."""
+    for heading, plugins in _endpoints(info):
+        click.echo(f"{heading}\n")
+        _show(["type", "collection", "layer", "class", "votes"], map(_served, plugins.bindings.values()))
+        having = list(dict.fromkeys(name for hook in plugins.hooks for name in hook.plugins))
+        _show(["hook", *having, "wrapped by"], (_taking_part(hook, having) for hook in plugins.hooks))
+
+
+@atomic.command()
+@pass_script_info
+def check(info: ScriptInfo) -> None:
+    """Load the application, and fail with the reason if it is not set up as it should be."""
+    for heading, plugins in _endpoints(info):
+        click.echo(heading)
+        for type_, binding in plugins.bindings.items():
+            click.echo(f"{type_}: served by '{binding.layer.name}'")
+
+
+def _endpoints(info: ScriptInfo) -> Iterator[tuple[str, Plugins]]:
+    """Yield a heading and the plugins for each endpoint of the application.
+
+    :raises ClickException: if a `ConfigurationError` keeps the application from being loaded, or there are none.
+    """
+    try:
+        found = list(registered(info.load_app()))
+    except ConfigurationError as error:
+        raise click.ClickException(str(error)) from error
+    if not found:
+        raise click.ClickException(
+            "No Atomic is registered in this application. Call app.register_blueprint(atomic.blueprint)."
+        )
+    for name, url, service in found:
+        yield f"{name} ({url})", service.plugins
+
+
+def _served(binding: Binding) -> list[str]:
+    resource, layer = binding.resource, binding.layer
+    collection = "" if resource.collection == resource.type else resource.collection
+    return [resource.type, collection, layer.name, type(layer.plugin).__name__, "yes" if layer.can_prepare else "no"]
+
+
+def _taking_part(hook: Hook, having: Iterable[str]) -> list[str]:
+    return [hook.name, *("yes" if name in hook.plugins else "" for name in having), ", ".join(hook.wrappers)]
+
+
+def _show(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print a table without its empty columns, and an empty line; nothing if all are empty."""
+    lines = ["  ".join(cells).rstrip() for cells in zip(*_columns(head, rows), strict=True)]
+    if lines:
+        click.echo("\n".join([*lines, ""]))
+
+
+def _columns(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[list[str]]:
+    for title, *cells in zip(head, *rows, strict=True):
+        if any(cells):
+            width = max(map(len, (title, *cells)))
+            yield [cell.ljust(width) for cell in (title, "-" * width, *cells)]
