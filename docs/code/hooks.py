@@ -1,10 +1,9 @@
 """Plugins for the reference of the hooks, and an application that has all of them."""
 
 from itertools import count
-from time import perf_counter
 from types import SimpleNamespace
 
-from flask import Flask, g
+from flask import Flask
 from marshmallow_jsonapi import Schema, fields
 
 from flask_atomic import Atomic, MemoryLayer, Refused, hookimpl
@@ -127,39 +126,9 @@ class Announcements:
 # </committed>
 
 
-# <wrapper>
-class OnlyOwnArticles:
-    @hookimpl(wrapper=True)
-    def atomic_update(self, resource, entity):
-        if resource.type == "articles" and entity.owner != g.user:
-            raise Refused("The article is somebody else's.")
-        return (yield)
-
-
-# </wrapper>
-
-
-# <timing>
-class Stopwatch:
-    def __init__(self):
-        self.seconds = []
-
-    @hookimpl(wrapper=True)
-    def atomic_commit(self):
-        started = perf_counter()
-        try:
-            return (yield)
-        finally:
-            self.seconds.append(perf_counter() - started)
-
-
-# </timing>
-
-
 class ArticleSchema(Schema):
     id = fields.Str()
     title = fields.Str(required=True)
-    owner = fields.Str()
 
     class Meta:
         type_ = "articles"
@@ -179,9 +148,4 @@ def create_app(*plugins):
     atomic.resource(ArticleSchema)
     atomic.resource(EntrySchema, journal=True)
     app.register_blueprint(atomic.blueprint)
-
-    @app.before_request
-    def log_in():
-        g.user = "ada"
-
     return app
