@@ -57,7 +57,7 @@ def create_app(path="articles.sqlite"):
     # <resources>
     atomic = Atomic(TableLayer(path))
     atomic.resource(ArticleSchema, table="articles", links={"tags": "article_tags"})
-    atomic.resource(TagSchema, table="tags")
+    atomic.resource(TagSchema, table="tags", client_ids="allowed")
     app.register_blueprint(atomic.blueprint)
     # </resources>
     return app

@@ -1,0 +1,22 @@
+"""The layer of table_layer.py keeps the contract."""
+
+# <contract>
+import pytest
+from table_app import create_app
+
+from flask_atomic.testing import LayerContract
+
+
+class TestTableLayer(LayerContract):
+    lacks = frozenset({"prepare", "flush"})
+    samples = {
+        "articles": [{"title": "One"}, {"title": "Two"}],
+        "tags": [{"word": "one"}, {"word": "two"}, {"word": "three"}],
+    }
+
+    @pytest.fixture
+    def application(self, tmp_path):
+        return create_app(tmp_path / "articles.sqlite")
+
+
+# </contract>
