@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
@@ -20,8 +20,9 @@ from marshmallow.fields import Field
 from marshmallow_jsonapi.fields import BaseRelationship, DocumentMeta, ResourceMeta
 
 from .errors import Code, ConfigurationError
+from .fieldtables import DumpTable, LoadTable, accepts_any_text
 from .problems import InvalidResource, Problem
-from .schemas import SchemaClass, derive, is_computed, nested_fields
+from .schemas import SchemaClass, count_refusals, derive, is_computed, nested_fields, own_hooks
 
 __all__ = ["Codec", "InvalidResource", "Problem", "Relationship"]
 
@@ -100,13 +101,16 @@ class Codec:
         )
 
         document_meta = {name for name, field in meta.items() if isinstance(field, DocumentMeta)}  # it would be kept
-        self._schema = derive(schema, exclude={*held, *document_meta}, dump_only=declared.dump_only | meta.keys())
+        self._schema = type(declared)(exclude={*held, *document_meta}, dump_only=declared.dump_only | meta.keys())
         self._loads_id = not declared.fields["id"].dump_only
+        self._checks_id = self._loads_id and not accepts_any_text(declared.fields["id"])
         self._loaded_names = frozenset(map(_name, loaded.values()))
         self._refusals = self._find_refusals(attributes)
         # An attribute is replaced as a whole: an update may leave out attributes, but no part of one.
         self._all_optional = tuple(loaded) if any(map(nested_fields, loaded.values())) else True
-        changes_values = "post_load" in type(self._schema).resolve_hooks()
+        self._load_table = LoadTable.of(self._schema)
+        self._dump_table = DumpTable.of(self._schema)
+        changes_values = bool(own_hooks(type(self._schema), "post_load"))
         self.loaded_attributes = frozenset(
             () if changes_values else (_attribute(name, field).partition(".")[0] for name, field in loaded.items())
         )
@@ -124,24 +128,36 @@ class Codec:
         except (RegistryError, NameError, ValueError) as error:
             raise ConfigurationError(f"A schema nested in {self.schema_name} cannot be used: {error}") from error
 
-    def load(self, attributes: Mapping[str, Any], *, id: str | None = None, partial: bool = False) -> dict[str, Any]:
+    def load(
+        self,
+        attributes: Mapping[str, Any],
+        *,
+        relationships: Collection[str] = (),
+        id: str | None = None,
+        partial: bool = False,
+    ) -> dict[str, Any]:
         """Return the values of `attributes`, by the attribute of the entity; never one for the id.
 
         :param attributes: the attributes as a document has them.
+        :param relationships: the names of the relationships that were sent with them, for what a hook says of them.
         :param id: the client's id for a new resource, to be validated with them if the schema loads ids.
         :param partial: whether only what was sent is checked and returned, as in an update.
         :raises InvalidResource: with everything that the schema finds wrong.
         :raises TypeError: if a `post_load` hook of the schema returns no mapping.
         """
+        count_refusals()
         if attributes.keys() <= self._loaded_names:
-            return self._load(attributes, id, partial)
+            if self._load_table is not None and (id is None or not self._checks_id):
+                return self._load_table.load(attributes, partial=partial)
+            return self._load(attributes, relationships, id, partial)
         refused = {name: self._refusals.get(name) for name in attributes if self._refuses(name)}
         problems = [
             Problem(("attributes", name), detail or "There is no such attribute.", Code.INVALID_ATTRIBUTE)
             for name, detail in refused.items()
         ]
+        accepted = {name: value for name, value in attributes.items() if name not in refused}
         try:
-            values = self._load({name: attributes[name] for name in attributes if name not in refused}, id, partial)
+            values = self._load(accepted, relationships, id, partial)
         except InvalidResource as invalid:
             problems.extend(invalid.problems)
         if problems:
@@ -159,16 +175,25 @@ class Codec:
         """
         if not entities:
             return []
+        if self._dump_table is not None and (shown := self._dump_table.dump(entities)) is not None:
+            return shown
         members: list[dict[str, Any]] = self._schema.dump(entities, many=True)["data"]
         if len(members) != len(entities):
             raise TypeError(f"The post_dump hooks of {self.schema_name} must return as many items as they are given.")
         return members
 
-    def _load(self, attributes: Mapping[str, Any], id: str | None, partial: bool) -> dict[str, Any]:
+    def _load(
+        self, attributes: Mapping[str, Any], relationships: Collection[str], id: str | None, partial: bool
+    ) -> dict[str, Any]:
         resource: dict[str, Any] = {"type": self.type, "attributes": attributes}
         if id is not None and self._loads_id:
             resource["id"] = id
-        values = self._schema.load({"data": resource}, many=False, partial=partial and self._all_optional)
+        try:
+            values = self._schema.load({"data": resource}, many=False, partial=partial and self._all_optional)
+        except InvalidResource as invalid:
+            raise InvalidResource(
+                problem.about_what_was_sent(relationships) for problem in invalid.problems
+            ) from invalid
         if not isinstance(values, Mapping):
             raise TypeError(
                 f"The post_load hooks of {self.schema_name} returned a {type(values).__name__}. They must return the "

@@ -7,6 +7,7 @@ is followed down through what the client sent, as far as that goes.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Any, NamedTuple
 
 from marshmallow import Schema, fields
@@ -14,9 +15,12 @@ from marshmallow.exceptions import SCHEMA
 from marshmallow.fields import Field
 from marshmallow_jsonapi.fields import BaseRelationship
 
-from .errors import Code, Token
+from .errors import MOST_ERRORS, Code, Token, pointer
 
 __all__ = ["InvalidResource", "Problem", "find_problems"]
+
+
+_TOLD = 10  # in the message of an exception
 
 
 class Problem(NamedTuple):
@@ -40,11 +44,11 @@ class Problem(NamedTuple):
 
 
 class InvalidResource(Exception):
-    """The schema refuses a resource, for all the reasons in `problems` (at least one)."""
+    """The schema refuses a resource, for the reasons in `problems`: at least one, and not more than `MOST_ERRORS`."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
-        self.problems = tuple(problems)
-        super().__init__(*(f"{problem.tokens}: {problem.detail}" for problem in self.problems))
+        self.problems = tuple(islice(problems, MOST_ERRORS))
+        super().__init__(*(f"{pointer(*problem.tokens)}: {problem.detail}" for problem in self.problems[:_TOLD]))
 
 
 def find_problems(schema: Schema, messages: Mapping[Any, Any], resource: Mapping[str, Any]) -> Iterator[Problem]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
@@ -44,12 +45,12 @@ class Resource:
     independent: bool | None = None
     options: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
-    @property
+    @cached_property
     def type(self) -> str:
         """The `type` of the resources."""
         return self.codec.type
 
-    @property
+    @cached_property
     def relationships(self) -> Mapping[str, Relationship]:
         """The relationships by their names in documents."""
         return self.codec.relationships

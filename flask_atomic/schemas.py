@@ -9,9 +9,12 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar
 from datetime import date, time
 from decimal import Decimal
 from enum import Enum
+from functools import lru_cache
+from itertools import count, repeat
 from traceback import walk_tb
 from types import new_class
 from typing import Any
@@ -19,20 +22,32 @@ from uuid import UUID
 
 import marshmallow
 import marshmallow_jsonapi
-from marshmallow import ValidationError, fields
+from marshmallow import ValidationError, fields, missing, validate
 from marshmallow.fields import Field
 from marshmallow_jsonapi.fields import ResourceMeta
 
-from .errors import ConfigurationError
-from .problems import InvalidResource, find_problems
+from .errors import MOST_ERRORS, Code, ConfigurationError
+from .problems import InvalidResource, Problem, find_problems
 
-__all__ = ["SchemaClass", "derive", "is_computed", "nested_fields"]
+__all__ = [
+    "FAILURES",
+    "SchemaClass",
+    "count_refusals",
+    "derive",
+    "is_computed",
+    "is_guarded",
+    "nested_fields",
+    "own_hooks",
+    "parts",
+    "refusal",
+    "writable",
+]
 
 SchemaClass = type[marshmallow.Schema]
 
 
-def derive(schema: Any, **options: Any) -> marshmallow.Schema:
-    """Return an instance of a class derived from `schema`, made with `options` as marshmallow has them.
+def derive(schema: Any) -> marshmallow.Schema:
+    """Return an instance of a class derived from `schema`.
 
     :raises ConfigurationError: if it is no class of marshmallow-jsonapi, or one that cannot be used.
     """
@@ -42,7 +57,7 @@ def derive(schema: Any, **options: Any) -> marshmallow.Schema:
     try:
         meta = type("Meta", (schema.Meta,), {"register": False, **_without_urls(schema.Meta)})
         derived = new_class(schema.__name__, (_AttributesOnly, schema), exec_body=lambda body: body.update(Meta=meta))
-        instance: marshmallow.Schema = derived(**options)
+        instance: marshmallow.Schema = derived()
     except (AttributeError, LookupError, TypeError, ValueError) as error:
         raise ConfigurationError(f"The schema {schema.__name__} cannot be used: {error}") from error
     return instance
@@ -66,6 +81,8 @@ class _AttributesOnly(marshmallow.Schema):
         if field_name == "id":
             field_obj.data_key = "id"  # where the standard has it, whatever the schema makes of names
             field_obj.required = False  # whose choice the id is, the application says elsewhere
+        if isinstance(field_obj, ResourceMeta):
+            _leave_out_null(field_obj)
         _guard(field_obj)
 
     def handle_error(self, error: ValidationError, data: Any, **_: Any) -> None:
@@ -73,7 +90,7 @@ class _AttributesOnly(marshmallow.Schema):
 
     def format_item(self, item: Mapping[str, Any]) -> dict[str, Any]:
         values = {
-            name: value if type(value) in _PLAIN else _writable(value, f"{type(self).__name__}, {name}")
+            name: value if type(value) in _PLAIN else writable(value, f"{type(self).__name__}, {name}")
             for name, value in item.items()
             if name != "id"
         }
@@ -92,25 +109,49 @@ class _AttributesOnly(marshmallow.Schema):
 _META = ResourceMeta().data_key
 
 
+def _leave_out_null(field: ResourceMeta) -> None:
+    """Have the field show nothing where the entity's attribute is null: marshmallow-jsonapi fails for it."""
+    serialize = field._serialize
+
+    def serialize_unless_null(value: Any, *args: Any, **kwargs: Any) -> Any:
+        return missing if value is None else serialize(value, *args, **kwargs)
+
+    vars(field)["_serialize"] = serialize_unless_null
+
+
 # -------------------------------------------------------------------------------------------- what a schema consists of
 
 
-def _parts(field: Field) -> Iterator[Field]:
+def parts(field: Field) -> Iterator[Field]:
     """The field itself and those of its elements, as far as no schema of their own."""
     yield field
     if isinstance(field, fields.List):
-        yield from _parts(field.inner)
+        yield from parts(field.inner)
     elif isinstance(field, fields.Tuple):
         for part in field.tuple_fields:
-            yield from _parts(part)
+            yield from parts(part)
     elif isinstance(field, fields.Mapping):
         for part in filter(None, (field.key_field, field.value_field)):
-            yield from _parts(part)
+            yield from parts(part)
 
 
 def nested_fields(field: Field) -> list[fields.Nested]:
     """The fields in `field`, itself included, whose values have a schema of their own."""
-    return [part for part in _parts(field) if isinstance(part, fields.Nested)]
+    return [part for part in parts(field) if isinstance(part, fields.Nested)]
+
+
+def own_hooks(schema: type[marshmallow.Schema], *tags: str) -> set[str]:
+    """The names of the hooks with these tags that the application has put on a schema."""
+    hooks = _hooks(schema)
+    return {name for tag in tags for name, *_ in hooks.get(tag, ())} - _HOOKS_OF_LIBRARY
+
+
+@lru_cache(maxsize=8)  # asked for a few times in a row, and slow to find out
+def _hooks(schema: type[marshmallow.Schema]) -> Mapping[str, Any]:
+    return schema.resolve_hooks()
+
+
+_HOOKS_OF_LIBRARY = {"unwrap_request", "format_json_api_response"}
 
 
 def is_computed(schema: marshmallow.Schema, seen: frozenset[SchemaClass] = frozenset()) -> bool:
@@ -118,9 +159,7 @@ def is_computed(schema: marshmallow.Schema, seen: frozenset[SchemaClass] = froze
 
     :param seen: the classes that are not to be looked into again.
     """
-    hooks = type(schema).resolve_hooks()
-    dump_hooks = {name for tag in ("pre_dump", "post_dump") for name, *_ in hooks.get(tag, ())}
-    if dump_hooks - {"format_json_api_response"}:
+    if own_hooks(type(schema), "pre_dump", "post_dump"):
         return True
     if type(schema).get_attribute is not marshmallow.Schema.get_attribute:
         return True
@@ -144,9 +183,25 @@ def _is_computed(field: Field) -> bool:
 
 def _guard(field: Field) -> None:
     """Make the field, and those inside it, refuse the values that marshmallow crashes on or lets slip through."""
-    for part in _parts(field):
+    for part in parts(field):
         if "deserialize" not in vars(part):
             vars(part)["deserialize"] = _guarded(part)
+            part.validators = list(map(_quick, part.validators))
+
+
+def _quick(validator: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """The validator, or one that is as strict: that of e-mail addresses takes quadratic time for a foreign domain."""
+    if not isinstance(validator, validate.Email):
+        return validator
+    return lambda address: validator(address if len(address) <= _LONGEST_ADDRESS else "")
+
+
+_LONGEST_ADDRESS = 320  # RFC 3696, 3, with its erratum
+
+
+def is_guarded(field: Field) -> bool:
+    """Whether the field deserializes as its class does, but for the guard."""
+    return getattr(vars(field).get("deserialize"), "__module__", None) == __name__
 
 
 def _guarded(field: Field) -> Callable[..., Any]:
@@ -160,15 +215,47 @@ def _guarded(field: Field) -> Callable[..., Any]:
             refuse_slip(field, value)
         try:
             loaded = unguarded(value, attr, data, **kwargs)
-        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-            if _is_of_application(error):
-                raise
-            raise ValidationError("Not a valid value.") from error
+        except ValidationError:
+            _count_refusal()
+            raise
+        except FAILURES as error:
+            _count_refusal()
+            raise refusal(error) from error
         if isinstance(loaded, Decimal) and not _has_number(loaded):
             raise ValidationError("The number is out of range.")  # written out, it could fill the memory
         return loaded
 
     return deserialize
+
+
+_refusals: ContextVar[Iterator[int]] = ContextVar("flask_atomic.refusals")
+
+
+def count_refusals() -> None:
+    """Count from here on how many values are refused: marshmallow would go on to the last, however many they are."""
+    _refusals.set(count(1))
+
+
+def _count_refusal() -> None:
+    if next(_refusals.get(_UNCOUNTED)) > MOST_ERRORS:
+        detail = f"More than {MOST_ERRORS} values are not acceptable."
+        raise InvalidResource([Problem((), detail, Code.INVALID_RESOURCE)]) from None
+
+
+_UNCOUNTED = repeat(0)
+
+FAILURES = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""What marshmallow and the standard library fail with for values that nobody thought of."""
+
+
+def refusal(error: Exception) -> ValidationError:
+    """The refusal of the value that one of the `FAILURES` is about.
+
+    :raises Exception: the error itself, if it is a defect of the application.
+    """
+    if _is_of_application(error):
+        raise error
+    return ValidationError("Not a valid value.")
 
 
 def _without_at_members(value: Any) -> Any:
@@ -182,7 +269,8 @@ def _without_at_members(value: Any) -> Any:
 
 def _guard_members(field: fields.Nested, _: Any) -> None:
     for member in field.schema.load_fields.values():  # not at start-up: a schema may be nested in itself
-        _guard(member)
+        if not is_guarded(member):
+            _guard(member)
 
 
 def _refuse_other_attribute(field: fields.Enum, value: Any) -> None:
@@ -211,8 +299,14 @@ _SLIPS: dict[type[Field], Callable[[Any, Any], None]] = {
 
 
 def _has_number(value: Decimal) -> bool:
-    """Whether JSON has a number, within the range of a double, for the value; zero and NaN are as they should be."""
-    return not value.is_finite() or not value or (math.isfinite(float(value)) and float(value) != 0)
+    """Whether JSON has a number, within the range of a double, for the value; NaN is as it should be."""
+    if not value:
+        return abs(value.adjusted()) < _ZEROS
+    return not value.is_finite() or (math.isfinite(float(value)) and float(value) != 0)
+
+
+_ZEROS = 400
+"""How many digits a zero may have; a double has fewer. `0E-999999999` would be written out as so many."""
 
 
 def _is_of_application(error: Exception) -> bool:
@@ -228,18 +322,22 @@ def _is_of_application(error: Exception) -> bool:
 _PLAIN = frozenset({str, int, bool, type(None)})
 
 
-def _writable(value: Any, where: str) -> Any:
-    """Return the value as JSON can have it; `where` names it if it cannot."""
+def writable(value: Any, where: str) -> Any:
+    """Return the value as JSON can have it.
+
+    :param where: names the value, for a message.
+    :raises TypeError: if it cannot be written as JSON.
+    """
     if type(value) in _PLAIN:
         return value
     if isinstance(value, float | Decimal):
         return _number(value)
     if isinstance(value, Mapping):
-        return {str(_writable(name, where)): _writable(inner, where) for name, inner in value.items()}
+        return {str(writable(name, where)): writable(inner, where) for name, inner in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
-        return [_writable(inner, where) for inner in value]
+        return [writable(inner, where) for inner in value]
     if isinstance(value, Enum):
-        return _writable(value.value, where)
+        return writable(value.value, where)
     if isinstance(value, date | time):
         return value.isoformat()
     if isinstance(value, UUID):

@@ -50,16 +50,16 @@ class Waiting:
         self._bindings.clear()
 
     def ends_before(self, step: Step) -> bool:
-        """Whether what waits must be written, and its results made, before the step is performed."""
+        """Whether what waits must be written, and its results made, before a step that may wait is performed."""
         if not self.steps:
             return False
         first = self.steps[0].step
-        if not step.may_wait or step.writes_like != first.writes_like:
+        if step.writes_like != first.writes_like:
             return True
         if step.verb == "remove":
             # A child must not go after its parent unnoticed.
             return step.binding is not first.binding or step.binding.refers_to_itself
-        return any(self._is_changed_by(step, relationship) for relationship in step.linkage)
+        return bool(step.linkage) and any(self._is_changed_by(step, relationship) for relationship in step.linkage)
 
     def _is_changed_by(self, step: Step, relationship: Relationship) -> bool:
         """Whether writing the relationship can change the linkage that a waiting resource shows."""

@@ -13,8 +13,8 @@ from types import SimpleNamespace
 from typing import Any
 from uuid import UUID, uuid4
 
-from ..errors import ConfigurationError, Transient
-from ..hookspecs import Reference, Relationship, Resource, hookimpl
+from ..errors import ConfigurationError, Conflict, Transient
+from ..hookspecs import Reference, Relationship, Remembered, Resource, hookimpl
 
 __all__ = ["MemoryLayer"]
 
@@ -23,7 +23,12 @@ Key = tuple[str, Any]
 
 
 class Entity(SimpleNamespace):
-    """A resource: its `id`, its attributes, and the ids of what it is related to, a tuple of them for a to-many."""
+    """A resource: its `id`, its attributes, and the ids of what it is related to, a tuple of them for a to-many.
+
+    How often it was written is kept beside, so that an attribute may be called what it likes.
+    """
+
+    __slots__ = ("_written",)
 
     def __getattr__(self, name: str) -> None:
         if name.startswith("__"):
@@ -36,7 +41,8 @@ class MemoryLayer:
 
     Options of `Atomic.resource`: `id_type` is the type of the ids: `int` (the default), `str` or `uuid.UUID`.
     `defaults` has, by attribute, functions without arguments that make the value of a new resource that was given
-    none. Relationships are independent of each other: the other end of one is set by those who set it.
+    none. `versioned=True` gives the resources versions. Relationships are independent of each other: the other end of
+    one is set by those who set it.
 
     :param name: what `Atomic.resource(layer=...)` calls it.
     """
@@ -45,6 +51,7 @@ class MemoryLayer:
         self.name = name
         self._resources: dict[str, Resource] = {}
         self._entities: dict[Key, Entity] = {}
+        self._remembered: dict[str, Remembered] = {}
         self._numbers = count(1)
         self._committing = Lock()
 
@@ -60,6 +67,10 @@ class MemoryLayer:
         return False
 
     @hookimpl
+    def atomic_versioned(self, resource: Resource) -> bool:
+        return bool(resource.options.get("versioned", False))
+
+    @hookimpl
     def atomic_begin(self) -> Unit:
         return Unit(self._entities)
 
@@ -70,6 +81,8 @@ class MemoryLayer:
         changed = any(self._entities.get(key) is not found for key, found in unit.found.items())
         if changed or any(type_ in unit.searched and (type_, id_) not in unit.found for type_, id_ in self._entities):
             raise Transient("Another request has changed the same resources.")
+        if any(self._remembered.get(key) is not unit.recalled.get(key) for key in unit.remembered):
+            raise Conflict("Another request has the same key.")
 
     @hookimpl
     def atomic_commit(self, unit: Unit) -> None:
@@ -79,6 +92,10 @@ class MemoryLayer:
                 self._entities.pop(key, None)
             else:
                 self._entities[key] = entity
+        self._remembered.update(unit.remembered)
+        for digest, remembered in unit.forgotten.items():
+            if self._remembered.get(digest) is remembered:
+                del self._remembered[digest]
         self._release(unit)
 
     @hookimpl
@@ -104,8 +121,18 @@ class MemoryLayer:
         return entity.id
 
     @hookimpl
-    def atomic_linkage(self, entities: Sequence[Entity], relationship: Relationship) -> list[Any]:
+    def atomic_linkage(
+        self, unit: Unit, resource: Resource, entities: Sequence[Entity], relationship: Relationship
+    ) -> list[Any]:
         return [_related_ids(entity, relationship) for entity in entities]
+
+    @hookimpl
+    def atomic_version(self, entities: Sequence[Entity]) -> list[str]:
+        return [str(entity._written) for entity in entities]
+
+    @hookimpl
+    def atomic_match_version(self, entity: Entity, version: str) -> bool:
+        return version == str(entity._written)  # the vote finds out who has changed it since
 
     @hookimpl
     def atomic_add(
@@ -116,6 +143,8 @@ class MemoryLayer:
         attributes: Mapping[str, Any],
         relationships: Mapping[Relationship, Any],
     ) -> Entity:
+        if id is not None and unit.get((resource.type, id)) is not None:
+            raise Conflict("Another resource has this id already.")  # the core looked, but a wrapper may hide some
         defaults = {name: make() for name, make in resource.options.get("defaults", {}).items()}
         entity = Entity(**{**defaults, **attributes, "id": self._new_id(unit, resource) if id is None else id})
         unit.put((resource.type, entity.id), entity)
@@ -184,6 +213,21 @@ class MemoryLayer:
         members = tuple(id_ for id_ in _related_ids(entity, relationship) if id_ not in removed)
         setattr(entity, relationship.attribute, members)
 
+    @hookimpl
+    def atomic_recall(self, unit: Unit, key: str, now: int) -> Remembered | None:
+        found = unit.recalled[key] = self._remembered.get(key)
+        return None if found is None or found.expires <= now else found
+
+    @hookimpl
+    def atomic_remember(self, unit: Unit, key: str, remembered: Remembered) -> None:
+        unit.remembered[key] = remembered
+
+    @hookimpl
+    def atomic_forget(self, unit: Unit, now: int) -> int:
+        kept = list(self._remembered.items())
+        unit.forgotten = {key: remembered for key, remembered in kept if remembered.expires <= now}
+        return len(unit.forgotten)
+
 
 class Unit:
     """What one attempt at a request has seen and changed.
@@ -200,18 +244,24 @@ class Unit:
         self.changed: set[Key] = set()
         self.searched: set[str] = set()
         """The types of which all resources were looked at."""
+        self.recalled: dict[str, Remembered | None] = {}
+        """What was remembered when the unit looked, by key."""
+        self.remembered: dict[str, Remembered] = {}
+        self.forgotten: dict[str, Remembered] = {}
         self.holds_lock = False
 
     def get(self, key: Key) -> Entity | None:
         if key not in self.entities:
             found = self.found[key] = self._committed.get(key)
-            self.entities[key] = None if found is None else Entity(**vars(found))
+            self.entities[key] = None if found is None else _copy(found)
         return self.entities[key]
 
     def put(self, key: Key, entity: Entity | None) -> None:
         self.get(key)
         self.entities[key] = entity
         self.changed.add(key)
+        if entity is not None:
+            entity._written = (entity._written or 0) + 1
 
     def all_of(self, type_: str) -> Iterator[tuple[Key, Entity]]:
         self.searched.add(type_)
@@ -219,6 +269,12 @@ class Unit:
             entity = self.get(key) if key[0] == type_ else None
             if entity is not None:
                 yield key, entity
+
+
+def _copy(entity: Entity) -> Entity:
+    copy = Entity(**vars(entity))
+    copy._written = entity._written
+    return copy
 
 
 def _related_ids(entity: Entity, relationship: Relationship) -> Any:

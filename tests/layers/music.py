@@ -61,6 +61,15 @@ class Concert(Base):
     company: Mapped[Company | None] = relationship()
 
 
+class Guest(Base):
+    """Nothing but a row that refers to a company by its id."""
+
+    __tablename__ = "guests"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    host_id: Mapped[int | None] = mapped_column(ForeignKey("companies.id"))
+    host: Mapped[Company | None] = relationship()
+
+
 track_performers = Table(
     "track_performers",
     Base.metadata,
@@ -341,6 +350,7 @@ text, integer = plain.Str, plain.Int
 DECLARED = {
     Company: schema("companies", {"name": text, "country": text}, {"tracks": "tracks*", "reviewed": "tracks*"}),
     Concert: schema("concerts", {}, {"company": "companies"}),
+    Guest: schema("guests", {}, {"host": "companies"}),
     Track: schema(
         "tracks",
         {"title": text, "seconds": integer},

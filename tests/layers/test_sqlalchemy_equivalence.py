@@ -53,19 +53,23 @@ class Seen(NamedTuple):
 
 
 def compare(types: Sequence[Declared], seed: Sequence[Any], operations: Sequence[Any], status: int = 200) -> Seen:
-    """Run the operations strictly and batched, each time on a new database, and return what both runs show.
+    """Run the operations in all ways, each time on a new database, and return what all runs show.
+
+    That is strictly and batched, and with and without a listener, for which every row is left to the session.
 
     :param seed: the statements that insert what is there before.
     :param status: the status that the answer is to have.
     """
-    strict = run(types, seed, operations, batch=False)
-    batched = run(types, seed, operations, batch=True)
-    assert strict.status == status
-    assert batched == strict
+    strict = run(types, seed, operations, batch=False, listened=True)
+    assert strict.status == status, strict.document
+    for batch, listened in ((True, True), (False, False), (True, False)):
+        assert run(types, seed, operations, batch=batch, listened=listened) == strict
     return strict
 
 
-def run(types: Sequence[Declared], seed: Sequence[Any], operations: Sequence[Any], *, batch: bool) -> Seen:
+def run(
+    types: Sequence[Declared], seed: Sequence[Any], operations: Sequence[Any], *, batch: bool, listened: bool
+) -> Seen:
     metadata = types[0].model.metadata
     engine = create_engine("sqlite://", poolclass=StaticPool)
     event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA foreign_keys=ON"))
@@ -73,7 +77,10 @@ def run(types: Sequence[Declared], seed: Sequence[Any], operations: Sequence[Any
     with engine.begin() as connection:
         for statement in seed:
             connection.execute(statement)
-    answer = post(application(atomic_of(types, engine), ATOMIC_BATCH=batch).test_client(), *operations)
+    sessions = sessionmaker(engine)
+    if listened:
+        event.listen(sessions, "before_flush", lambda *_: None)
+    answer = post(application(atomic_of(types, sessions), ATOMIC_BATCH=batch).test_client(), *operations)
     with engine.connect() as connection:
         rows = {
             name: [dict(row) for row in connection.execute(written.select().order_by(*written.primary_key)).mappings()]
@@ -83,8 +90,8 @@ def run(types: Sequence[Declared], seed: Sequence[Any], operations: Sequence[Any
     return Seen(answer.status, answer.response.get_json(silent=True), rows)
 
 
-def atomic_of(types: Sequence[Declared], engine: Any) -> Atomic:
-    atomic = Atomic(SQLAlchemyLayer(sessionmaker(engine)))
+def atomic_of(types: Sequence[Declared], sessions: Any, *plugins: object) -> Atomic:
+    atomic = Atomic(SQLAlchemyLayer(sessions), *plugins)
     for declared in types:
         fields = schema(declared.type, **declared.fields)
         atomic.resource(fields, model=declared.model, client_ids=declared.client_ids)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Table, exc
 from sqlalchemy.orm import exc as orm_exc
 
-from ...errors import Conflict, NotFound, OperationFailed, Transient, Unprocessable
+from ...errors import Conflict, NotFound, OperationFailed, Stale, Transient, Unprocessable
 from .mapping import Mapped
 
 __all__ = ["failure_of"]
@@ -23,7 +23,7 @@ class Problem(Enum):
     REFERENCE = Conflict, "A resource would refer to one that does not exist."
     EXCLUSION = Conflict, "The resource cannot exist beside another one."
     REFUSAL = Conflict, "What is stored does not allow the operation."
-    STALE = Conflict, "The resource was changed meanwhile."
+    STALE = Stale, "The resource was changed meanwhile."
     GONE = NotFound, "The resource was removed meanwhile."
     MISSING = Unprocessable, "A value is required."
     CHECK = Unprocessable, "The store does not accept this value."
@@ -87,7 +87,7 @@ def _orm(error: Exception, concerned: Iterable[Mapped]) -> Finding | None:
         return Finding(Problem.GONE)
     if isinstance(error, orm_exc.StaleDataError):
         # Rows of many-to-many relationships and those with a version may have changed; others can only be gone.
-        versioned = any(mapped.model.mapper.version_id_col is not None for mapped in concerned)
+        versioned = any(model.version is not None for mapped in concerned for model in mapped.models)
         return Finding(Problem.GONE if str(error).startswith("UPDATE") and not versioned else Problem.STALE)
     if isinstance(error, orm_exc.FlushError) and "NULL identity key" in str(error):
         return Finding(Problem.MISSING)
@@ -133,6 +133,7 @@ _POSTGRESQL = {
     "57P03": Problem.BUSY,
     "57P05": Problem.BUSY,
     "25P03": Problem.BUSY,
+    "25P04": Problem.BUSY,
 }
 _POSTGRESQL_CLASSES = {"22": Problem.VALUE, "54": Problem.VALUE, "08": Problem.BUSY, "53": Problem.BUSY}
 
@@ -145,8 +146,8 @@ _MYSQL = {
         [1153, 1241, 1264, 1265, 1292, 1366, 1367, 1406, 1411, 1425, 1426, 1441, 1690, 3140], Problem.VALUE
     ),
     1644: Problem.REFUSAL,
-    **dict.fromkeys([1020, 1040, 1053, 1158, 1159, 1160, 1161, 1203, 1205, 1213, 1317, 1927], Problem.BUSY),
-    **dict.fromkeys([1969, 2002, 2003, 2006, 2013, 2014, 2055, 3024], Problem.BUSY),
+    **dict.fromkeys([1020, 1040, 1047, 1053, 1158, 1159, 1160, 1161, 1203, 1205, 1213, 1317, 1927], Problem.BUSY),
+    **dict.fromkeys([1969, 2002, 2003, 2006, 2013, 2014, 2055, 3024, 3101], Problem.BUSY),
 }
 
 _STRUCTURE = re.compile("type '(dict|list)' is not supported|adapt type '(dict|list)'|(dict|list) can not be used")

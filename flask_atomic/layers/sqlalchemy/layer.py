@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
 from ...errors import ConfigurationError, NotFound, OperationFailed
-from ...hookspecs import Entity, Id, Reference, Related, Relationship, Resource, hookimpl
+from ...hookspecs import Entity, Id, Reference, Related, Relationship, Remembered, Resource, hookimpl
 from .failures import failure_of
 from .mapping import Mapped
 from .model import identity_of, state_of
+from .remembered import forget, recall, remember, table_for
 from .to_many import ToMany
 from .unit import Unit
-from .values import accepting, foreign_ids, prepare, set_attributes, set_relationships
+from .values import Accepting, foreign_ids, prepare, set_attributes, set_relationships
 
 __all__ = ["SQLAlchemyLayer"]
 
@@ -79,6 +79,16 @@ class SQLAlchemyLayer:
         relation = self._mapped[resource].relations.get(relationship)
         return relation is not None and relation.exclusive
 
+    @hookimpl
+    def atomic_versioned(self, resource: Resource) -> bool:
+        """True for a model with a `version_id_col`."""
+        return self._mapped[resource].model.version is not None
+
+    @hookimpl
+    def atomic_remembers(self, resource: Resource) -> bool:
+        """Whether `idempotency_table` was called for the metadata of the model."""
+        return table_for(self._mapped[resource].model) is not None
+
     # ------------------------------------------------------------------------------------------- the unit of work
 
     @hookimpl
@@ -131,6 +141,21 @@ class SQLAlchemyLayer:
                 return mapped.foreign_ids[relationship].linkage(unit, entities)
             return mapped.relations[relationship].linkage(unit, entities)
 
+    @hookimpl
+    def atomic_version(self, unit: Unit, resource: Resource, entities: Sequence[Entity]) -> Sequence[str | None]:
+        """The values of the `version_id_col`."""
+        with self._failing(unit):
+            return unit.versions(self._mapped[resource].model, entities)
+
+    @hookimpl
+    def atomic_match_version(self, unit: Unit, resource: Resource, entity: Entity, version: str) -> bool:
+        """Compare; the statement that writes the row compares again."""
+        with self._failing(unit):
+            matches = unit.versions(self._mapped[resource].model, [entity]) == [version]
+        if matches:
+            unit.will_match(entity)
+        return matches
+
     # ------------------------------------------------------------------------------------------------- operations
 
     @hookimpl
@@ -144,17 +169,23 @@ class SQLAlchemyLayer:
     ) -> Entity:
         """Insert a row with the next flush."""
         mapped = self._mapped[resource]
-        values = dict(attributes) | foreign_ids(mapped, relationships)
+        values = dict(attributes)
+        if relationships:
+            values |= foreign_ids(mapped, relationships)
         if id is not None:
             values[mapped.model.key_name] = id
-        with self._writing(unit, mapped):
-            prepare(mapped, unit, None, relationships)
-            with accepting():
+        with self._failing(unit):
+            unit.writes(mapped.model)
+            links = mapped.links(relationships)
+            if links is None:
+                prepare(mapped, unit, None, relationships)
+            with Accepting():
                 entity = mapped.make(values)
-            set_attributes(entity, {name: value for name, value in values.items() if name not in mapped.required})
-            unit.session.add(entity)
-            unit.will_show(mapped.model, entity)
-            set_relationships(mapped, unit, entity, relationships)
+            set_attributes(entity, values)
+            if not unit.insert(mapped.model, entity, links):
+                unit.session.add(entity)
+                unit.will_show(mapped.model, entity)
+                set_relationships(mapped, unit, entity, relationships)
         return entity
 
     @hookimpl
@@ -176,8 +207,9 @@ class SQLAlchemyLayer:
     def atomic_remove(self, unit: Unit, resource: Resource, entity: Entity) -> None:
         """Delete the row with the next flush. What happens to rows that refer to it is for the model to say."""
         mapped = self._mapped[resource]
-        with self._writing(unit, mapped, entity):
-            unit.remove(mapped.model, entity)
+        with self._failing(unit):
+            self._will_write(unit, mapped, entity)
+            unit.remove(mapped.model, entity, alone=mapped.removes_rows_alone)
 
     @hookimpl
     def atomic_add_to_relationship(
@@ -190,8 +222,10 @@ class SQLAlchemyLayer:
     ) -> None:
         """Add members without reading the others."""
         mapped = self._mapped[resource]
-        with self._writing(unit, mapped, entity), accepting(relationship=relationship.attribute):
+        with self._failing(unit), Accepting(relationship.attribute):
+            self._will_write(unit, mapped, entity)
             self._to_many(mapped, relationship).add(unit, entity, related)
+            unit.keep_match(mapped.model, entity)
 
     @hookimpl
     def atomic_set_relationship(
@@ -211,14 +245,38 @@ class SQLAlchemyLayer:
     ) -> None:
         """Remove members without reading the others."""
         mapped = self._mapped[resource]
-        with self._writing(unit, mapped, entity), accepting(relationship=relationship.attribute):
+        with self._failing(unit), Accepting(relationship.attribute):
+            self._will_write(unit, mapped, entity)
             self._to_many(mapped, relationship).remove(unit, entity, related)
+            unit.keep_match(mapped.model, entity)
 
     @hookimpl
     def atomic_flush(self, unit: Unit) -> bool:
         """Flush the session, and read again what may have been stored otherwise than it was given."""
         with self._failing(unit):
             return unit.settle()
+
+    # ------------------------------------------------------------------------------------ requests that are sent again
+
+    @hookimpl
+    def atomic_recall(self, unit: Unit, resources: Sequence[Resource], key: str, now: int) -> Remembered | None:
+        """Look into the table beside those of the models."""
+        with _Failing(unit, {}):
+            return recall(unit, self._mapped[resources[0]].model, key, now)
+
+    @hookimpl
+    def atomic_remember(self, unit: Unit, resources: Sequence[Resource], key: str, remembered: Remembered) -> None:
+        """Insert a row. Where another unit has inserted one, the database waits for the end of that unit."""
+        with _Failing(unit, {}):
+            remember(unit, self._mapped[resources[0]].model, key, remembered)
+
+    @hookimpl
+    def atomic_forget(self, unit: Unit, now: int) -> int:
+        """Delete rows, in the databases of all models."""
+        tables = {table_for(mapped.model): mapped.model for mapped in self._mapped.values()}
+        tables.pop(None, None)
+        with _Failing(unit, {}):
+            return sum(forget(unit, model, now) for model in tables.values())
 
     def _change(
         self,
@@ -229,12 +287,15 @@ class SQLAlchemyLayer:
         relationships: Mapping[Relationship, Related],
     ) -> None:
         values = dict(attributes) | foreign_ids(mapped, relationships)
-        with self._writing(unit, mapped, entity):
+        with self._failing(unit):
+            self._will_write(unit, mapped, entity)
             if mapped.hands_over(values, relationships):
                 unit.hand_over(mapped.model, entity)
-            prepare(mapped, unit, entity, relationships)
-            set_attributes(entity, values)
-            set_relationships(mapped, unit, entity, relationships)
+            if not unit.update(mapped.model, entity, values, mapped.links(relationships)):
+                prepare(mapped, unit, entity, relationships)
+                set_attributes(entity, values)
+                set_relationships(mapped, unit, entity, relationships)
+                unit.keep_match(mapped.model, entity)
 
     def _to_many(self, mapped: Mapped, relationship: Relationship) -> ToMany:
         relation = mapped.relations[relationship]
@@ -242,27 +303,35 @@ class SQLAlchemyLayer:
             raise TypeError(f"{relationship.name} is no to-many relationship")
         return relation
 
-    @contextmanager
-    def _writing(self, unit: Unit, mapped: Mapped, entity: Entity | None = None) -> Iterator[None]:
-        """What is done inside writes rows of the type, and the one of `entity` if there is one already."""
-        with self._failing(unit):
-            if entity is not None and not (state_of(entity).persistent or state_of(entity).pending):
-                raise NotFound("The resource was removed meanwhile.")  # as an orphan, or by a cascade
-            unit.writes(mapped.model)
-            yield
+    def _will_write(self, unit: Unit, mapped: Mapped, entity: Entity) -> None:
+        unit.attach()
+        state = state_of(entity)
+        if not (state.persistent or state.pending):
+            raise NotFound("The resource was removed meanwhile.")  # as an orphan, or by a cascade
+        unit.writes(mapped.model)
 
-    @contextmanager
-    def _failing(self, unit: Unit) -> Iterator[None]:
-        """Raise what the database or SQLAlchemy refuses as the failure that it is, and a defect as it is."""
-        try:
-            yield
-        except OperationFailed:
-            raise
-        except Exception as error:
-            concerned = [mapped for mapped in self._mapped.values() if mapped.model in unit.writing]
-            failure = failure_of(error, concerned)
-            if failure is None:
-                raise
+    def _failing(self, unit: Unit) -> _Failing:
+        return _Failing(unit, self._mapped)
+
+
+class _Failing:
+    """Raises what the database or SQLAlchemy refuses as the failure that it is, and a defect as it is."""
+
+    __slots__ = ("_mapped", "_unit")
+
+    def __init__(self, unit: Unit, mapped: Mapping[Resource, Mapped]) -> None:
+        self._unit = unit
+        self._mapped = mapped
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if error is None or isinstance(error, OperationFailed) or not isinstance(error, Exception):
+            return
+        concerned = [mapped for mapped in self._mapped.values() if mapped.model in self._unit.writing]
+        failure = failure_of(error, concerned)
+        if failure is not None:
             raise failure from error
 
 

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from inspect import Parameter, getattr_static, signature
 from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.hybrid import hybrid_property
-from sqlalchemy.orm import Mapper, RelationshipProperty
+from sqlalchemy.orm import MANYTOONE, Mapper, RelationshipProperty
 
 from ...errors import ConfigurationError
 from ...hookspecs import Relationship, Resource
-from .model import Model
+from .model import ROW_EVENTS, Model
 from .relations import Relation
+from .rows import Link
 from .to_many import ToMany
 from .to_one import ForeignId, ToOne, to_one
 
 __all__ = ["Mapped"]
-
-_ROW_EVENTS = ("before_insert", "after_insert", "before_update", "after_update", "before_delete", "after_delete")
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,8 +61,42 @@ class Mapped:
             self.is_plain
             and not self.model.has_defaults_of_tables
             and not any(self._refers(name) for name in self.resource.codec.loaded_attributes)
-            and not any(getattr(each.dispatch, event) for each in mapper.self_and_descendants for event in _ROW_EVENTS)
+            and not any(getattr(each.dispatch, event) for each in mapper.self_and_descendants for event in ROW_EVENTS)
         )
+
+    @cached_property
+    def keeps_plain_rows(self) -> bool:
+        """Whether many rows may be written by one statement, without the session: nobody would notice."""
+        loaded = self.resource.codec.loaded_attributes
+        model = self.model
+        alone = model.is_plain and not model.refers_to_itself and not self.required
+        return self.independent and alone and loaded <= model.column.keys()
+
+    @cached_property
+    def removes_rows_alone(self) -> bool:
+        """Whether the removal of a row is that of the row, as far as the session has a say in it."""
+        relationships = self.model.mapper.relationships
+        leads_away = all(each.direction is MANYTOONE and not each.cascade.delete for each in relationships)
+        return self.keeps_plain_rows and leads_away
+
+    @property
+    def models(self) -> Iterator[Model]:
+        """The models of the rows that a write may touch: those of the type, and those it is related to."""
+        yield self.model
+        yield from (relation.target for relation in self.relations.values())
+
+    def links(self, relationships: Mapping[Relationship, Any]) -> list[Link] | None:
+        """The relationships as what plain rows hold of them; None if there is more to a write than plain rows."""
+        if not self.keeps_plain_rows:
+            return None
+        links = []
+        for relationship, related in relationships.items():
+            relation = self.relations.get(relationship)
+            if isinstance(relation, ToOne) and relation.is_plain:
+                links.append(relation.link(related))
+            elif relation is not None:
+                return None
+        return links
 
     @property
     def is_plain(self) -> bool:
@@ -82,21 +116,31 @@ class Mapped:
 
     def hands_over(self, attributes: Mapping[str, Any], relationships: Mapping[Relationship, Any]) -> bool:
         """Whether an update may touch a value that no two rows may share."""
-        model = self.model
-        if model.may_change_unnamed and model.unique - {model.key_name}:
-            return True
-        if any(name in model.unique or name not in model.mapper.column_attrs for name in attributes):
+        if self._never_unique is None or not self._never_unique.issuperset(attributes):
             return True
         relations = [self.relations[each] for each in relationships if each in self.relations]
-        return any(model.is_in_unique(relation.columns) for relation in relations)
+        return any(self.model.is_in_unique(relation.columns) for relation in relations)
 
-    def make(self, values: Mapping[str, Any]) -> Any:
-        """Call the class with the arguments that it must have; those that are not known are empty."""
+    @cached_property
+    def _never_unique(self) -> frozenset[str] | None:
+        """The attributes whose values rows may share; None if any update may change one that they may not."""
+        model = self.model
+        if model.may_change_unnamed and model.unique - {model.key_name}:
+            return None
+        return frozenset(model.mapper.column_attrs.keys()) - model.unique
+
+    def make(self, values: dict[str, Any]) -> Any:
+        """Call the class with the arguments that it must have; those that are not known are empty.
+
+        :param values: by attribute; those that the class was called with are taken out.
+        """
+        if not self.required:
+            return self.model.class_()
         relationships = self.model.mapper.relationships
         empty: dict[str, list[Any] | None] = {
             name: [] if name in relationships and relationships[name].uselist else None for name in self.required
         }
-        return self.model.class_(**{name: values.get(name, empty[name]) for name in self.required})
+        return self.model.class_(**{name: values.pop(name, empty[name]) for name in self.required})
 
 
 class _Description:

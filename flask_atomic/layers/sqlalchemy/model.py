@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property, partial
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from sqlalchemy import (
@@ -15,6 +16,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    ColumnDefault,
     Date,
     Enum,
     ForeignKey,
@@ -39,13 +41,21 @@ from sqlalchemy.orm import (
     lazyload,
     undefer,
 )
+from sqlalchemy.orm.attributes import instance_state
 from sqlalchemy.orm.interfaces import ORMOption
 from sqlalchemy.types import TypeEngine
 
 from ...errors import ConfigurationError
 from .keys import Key, key_of
+from .versions import Version
 
-__all__ = ["Model", "identity_of", "state_of"]
+__all__ = ["ROW_EVENTS", "ROW_KEY", "Model", "identity_of", "state_of"]
+
+ROW_EVENTS = ("before_insert", "after_insert", "before_update", "after_update", "before_delete", "after_delete")
+"""The events of a mapper that see single rows."""
+
+ROW_KEY = "row_key_"
+"""The parameter of a statement that is the key of a row; no column may be called so."""
 
 _EXACT: dict[type[TypeEngine[Any]], type] = {Boolean: bool, Integer: int, Date: date, LargeBinary: bytes, String: str}
 """Types of columns that keep a value of just this type as it is."""
@@ -70,6 +80,10 @@ class Model:
     :param refers_to_itself: whether a row can refer, perhaps by others, to another row of the same type.
     :param own_references: the attributes whose value may be the key of the row itself.
     :param options: how to read it, without its relationships and with what is shown.
+    :param relationships: the attributes that hold other entities.
+    :param column: the column of each attribute that is kept in one.
+    :param defaults: what makes the values of attributes that a new row is not given.
+    :param version: what tells one state of a row from another, if anything does.
     """
 
     class_: type[Any]
@@ -86,6 +100,10 @@ class Model:
     refers_to_itself: bool
     own_references: tuple[str, ...]
     options: tuple[ORMOption, ...]
+    relationships: frozenset[str]
+    column: Mapping[str, Column[Any]]
+    defaults: Mapping[str, Callable[[], Any]]
+    version: Version | None
 
     @classmethod
     def of(cls, class_: Any, shown: frozenset[str] = frozenset()) -> Model:
@@ -96,6 +114,8 @@ class Model:
         """
         mapper = _mapper(class_)
         key_name, key = _primary_key(mapper)
+        version = Version.of(mapper)
+        shown |= set() if version is None else {version.name}
         columns = frozenset(
             property_.key for property_ in mapper.column_attrs if not property_.deferred or property_.key in shown
         )
@@ -115,7 +135,31 @@ class Model:
             refers_to_itself=_refers_to_itself(mapper),
             own_references=tuple(_own_references(mapper, key_name)),
             options=tuple(_options(mapper, shown)),
+            relationships=frozenset(mapper.relationships.keys()),
+            column=MappingProxyType({each.key: held[0] for each in mapper.column_attrs if (held := _columns(each))}),
+            defaults=MappingProxyType(dict(_defaults(mapper))),
+            version=version,
         )
+
+    @cached_property
+    def is_plain(self) -> bool:
+        """Whether a row is nothing but the values of its attributes: one table, and nobody who listens.
+
+        This is found out when the first row is written: until then, listeners may come.
+        """
+        return _is_plain(self.mapper)
+
+    @property
+    def table(self) -> Table:
+        """The one table of a plain model."""
+        return cast(Table, self.mapper.local_table)
+
+    @property
+    def makes_keys(self) -> bool:
+        """Whether the database numbers new rows one after the other."""
+        column = self.column[self.key_name]
+        options = self.table.dialect_options["sqlite"]
+        return self.table.autoincrement_column is column and not options["autoincrement"] and options["with_rowid"]
 
     @property
     def key_attribute(self) -> InstrumentedAttribute[Any]:
@@ -127,7 +171,7 @@ class Model:
         attribute: InstrumentedAttribute[Any] = getattr(self.class_, name)
         return attribute
 
-    @property
+    @cached_property
     def removal_spreads(self) -> bool:
         """Whether the removal of one row may remove, or be refused for, what the next one to be removed refers to."""
         return self.refers_to_itself or any(
@@ -145,12 +189,14 @@ class Model:
 
     def is_stale(self, state: InstanceState[Any]) -> bool:
         """Whether an entity that was just written may differ from its row."""
-        if not self.columns.isdisjoint(state.expired_attributes):
+        expired, held, exact = state.expired_attributes, state.dict, self.exact
+        if expired and not self.columns.isdisjoint(expired):
             return True
-        return any(
-            (value := state.dict.get(name)) is not None and type(value) is not self.exact.get(name)
-            for name in self.columns
-        )
+        for name in self.columns:
+            value = held.get(name)
+            if value is not None and type(value) is not exact.get(name):
+                return True
+        return False
 
     def is_unique(self, columns: frozenset[Column[Any]]) -> bool:
         """Whether no two rows have the same values in these columns."""
@@ -161,10 +207,8 @@ class Model:
         return any(not columns.isdisjoint(self.columns_of(name)) for name in self.unique)
 
 
-def state_of(entity: Any) -> InstanceState[Any]:
-    """What SQLAlchemy keeps of an entity. Unlike the entity, it can always be hashed."""
-    state: InstanceState[Any] = inspect(entity)
-    return state
+state_of: Callable[[Any], InstanceState[Any]] = instance_state
+"""What SQLAlchemy keeps of an entity. Unlike the entity, it can always be hashed."""
 
 
 def identity_of(model: Model, entity: Any) -> Any | None:
@@ -243,6 +287,45 @@ def _looks_at_tables(column: Any) -> bool:
         default is not None
         and (default.is_clause_element or (default.is_callable and not hasattr(default.arg, "__wrapped__")))
         for default in defaults
+    )
+
+
+def _defaults(mapper: Mapper[Any]) -> Iterator[tuple[str, Callable[[], Any]]]:
+    for property_ in mapper.column_attrs:
+        for column in _columns(property_)[:1]:
+            if isinstance(column.default, ColumnDefault) and not column.default.is_clause_element:
+                yield property_.key, partial(_default, column.default)
+
+
+def _default(default: ColumnDefault) -> Any:
+    return default.arg(None) if default.is_callable else default.arg
+
+
+def _is_plain(mapper: Mapper[Any]) -> bool:
+    alone = list(mapper.base_mapper.self_and_descendants) == [mapper] and mapper.polymorphic_on is None
+    listens = (
+        any(getattr(mapper.dispatch, event) for event in ROW_EVENTS) or mapper.class_manager.dispatch.refresh_flush
+    )
+    return (
+        alone
+        and not listens
+        and mapper.version_id_col is None
+        and not any("__setattr__" in vars(each) for each in mapper.class_.__mro__ if each is not object)
+        and isinstance(mapper.local_table, Table)
+        and list(mapper.tables) == [mapper.local_table]
+        and not _may_change_unnamed(mapper)
+        and all(map(_is_plain_column, mapper.local_table.columns))
+        and all(len(property_.columns) == len(_columns(property_)) == 1 for property_ in mapper.column_attrs)
+    )
+
+
+def _is_plain_column(column: Column[Any]) -> bool:
+    """Whether what is stored is the value that is given, or that a function makes."""
+    made_by_server = column.server_default is not None and not (column.identity and column.primary_key)
+    if column.key == ROW_KEY or made_by_server or column.type.should_evaluate_none:
+        return False
+    return column.default is None or (
+        isinstance(column.default, ColumnDefault) and not column.default.is_clause_element
     )
 
 

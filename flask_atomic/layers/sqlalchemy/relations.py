@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from sqlalchemy import Column, select
@@ -13,7 +14,7 @@ from ...hookspecs import Related
 from .model import Model, identity_of
 from .unit import Unit
 
-__all__ = ["Relation", "inverses"]
+__all__ = ["Relation", "has_listeners", "inverses"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,22 +37,22 @@ class Relation:
         """Whether setting the relationship can take the related resource from another one."""
         return False
 
-    @property
+    @cached_property
     def columns(self) -> frozenset[Column[Any]]:
         """The columns of the model itself that say what is related."""
         return frozenset(_foreign_columns(self.mapped)) if self.mapped.direction is MANYTOONE else frozenset()
 
-    @property
+    @cached_property
     def refers_to_itself(self) -> bool:
         """Whether rows of the model refer to each other, in either direction."""
         return self.mapped.direction is not MANYTOMANY and self.mapped.mapper.common_parent(self.model.mapper)
 
-    @property
+    @cached_property
     def makes_orphans(self) -> bool:
         """Whether a row that is no longer related is deleted."""
         return any(each.cascade.delete_orphan for each in (self.mapped, *inverses(self.mapped)))
 
-    @property
+    @cached_property
     def clearable(self) -> bool:
         """Whether rows that are related can be left unrelated."""
         if self.mapped.direction is MANYTOMANY or self.makes_orphans:
@@ -80,11 +81,16 @@ class Relation:
         """For each entity what it is related to, as `atomic_linkage` gives it."""
         raise NotImplementedError
 
+    @cached_property
+    def _target(self) -> Any:
+        """What the target is called in statements that may be about two of one class: costly to make."""
+        return aliased(self.target.class_)
+
     def related_ids(self, unit: Unit, entities: Sequence[Any]) -> list[list[Any]]:
         """The related ids of each entity, as they are in the database."""
         ids = [identity_of(self.model, entity) for entity in entities]
         related: dict[Any, list[Any]] = {id_: [] for id_ in ids}
-        target = aliased(self.target.class_)
+        target = self._target
         target_key = getattr(target, self.target.key_name)
         for chunk in unit.chunks(self.model, list(related)):
             statement = (
@@ -106,6 +112,17 @@ def inverses(mapped: RelationshipProperty[Any]) -> list[RelationshipProperty[Any
         if mapped.key == other.back_populates or other.key == mapped.back_populates
         if other.mapper.common_parent(mapped.parent) and not other.viewonly
     ]
+
+
+_OF_SQLALCHEMY = ("sqlalchemy.orm.attributes", "sqlalchemy.orm.unitofwork")
+"""Where the listeners are that SQLAlchemy itself puts on every relationship."""
+
+
+def has_listeners(mapped: RelationshipProperty[Any]) -> bool:
+    """Whether the application hears of it when the relationship is set."""
+    dispatch = mapped.class_attribute.dispatch
+    listeners = (*dispatch.set, *dispatch.append, *dispatch.remove, *dispatch.bulk_replace)
+    return any(listener.__module__ not in _OF_SQLALCHEMY for listener in listeners)
 
 
 def _foreign_columns(mapped: RelationshipProperty[Any]) -> list[Column[Any]]:

@@ -101,6 +101,8 @@ class ToMany(Relation):
         if len(self._without_itself(entity, [*joining, *leaving])) < len(joining) + len(leaving):
             self.relate_to_itself(entity, any(member is entity for member in joining))
         self._write(entity, self._without_itself(entity, joining), self._without_itself(entity, leaving))
+        if joining or leaving:
+            unit.renew(self.model, entity)
 
     def _without_itself(self, entity: Any, members: Sequence[Any]) -> Sequence[Any]:
         return _without(members, [entity]) if self.mapped.direction is ONETOMANY else members

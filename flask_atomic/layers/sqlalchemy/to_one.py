@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, cast
 
 from sqlalchemy import Column, select
 from sqlalchemy.orm import MANYTOONE, ONETOMANY, with_parent
-from sqlalchemy.orm.attributes import set_committed_value
+from sqlalchemy.orm.attributes import get_history, set_committed_value
 from sqlalchemy.sql import operators
 from sqlalchemy.sql.elements import BinaryExpression
 
@@ -16,7 +17,8 @@ from ...errors import Conflict, Refused
 from ...hookspecs import Reference, Related
 from .keys import alike, key_of
 from .model import Model, identity_of, state_of
-from .relations import Relation, inverses
+from .relations import Relation, has_listeners, inverses
+from .rows import Link
 from .unit import Unit
 
 __all__ = ["ForeignId", "ToOne", "to_one"]
@@ -49,6 +51,18 @@ class ToOne(Relation):
 
     local: str | None
 
+    @cached_property
+    def is_plain(self) -> bool:
+        """Whether the relationship is the key in `local` and nothing else: nobody hears of it when it is set."""
+        ends = (self.mapped, *inverses(self.mapped))
+        alone = not (self.exclusive or self.makes_orphans or self.refers_to_itself)
+        return self.local is not None and alone and not any(map(has_listeners, ends))
+
+    def link(self, related: Related) -> Link:
+        """What a plain row holds of the relationship."""
+        assert self.local is not None
+        return Link(self.attribute, self.local, self.target, _entity(related))
+
     def set(self, unit: Unit, entity: Any, related: Related) -> None:
         """Relate the entity to one other, or to none."""
         other = _entity(related)
@@ -66,6 +80,8 @@ class ToOne(Relation):
                 self.relate_to_itself(entity, False)
                 set_committed_value(entity, self.attribute, None)
             setattr(entity, self.attribute, other)
+            if self.model.version and not self.columns and get_history(entity, self.attribute).has_changes():
+                unit.renew(self.model, entity)
         if self.makes_orphans:
             unit.may_delete()
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from functools import cached_property
+from typing import Any, cast
 
-from sqlalchemy import Connection, Engine, select
+from sqlalchemy import Connection, CursorResult, Engine, Executable, select
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import InstanceState, Mapper, Session
 
 from ...errors import Code, ConfigurationError, NotFound, OperationFailed, Unprocessable
+from .commit import commit
 from .model import Model, identity_of, state_of
+from .rows import Link, Rows, is_plain
 
 __all__ = ["NotAtomic", "Unit"]
 
@@ -34,7 +38,8 @@ class Unit:
     """
 
     def __init__(self, session: Session, *, shared: bool, isolation_level: str | None, computes: bool = True) -> None:
-        self.session = session
+        self._session = session
+        self._rows = Rows(session)
         self._shared = shared
         self._isolation_level = isolation_level
         self._computes = computes
@@ -46,32 +51,68 @@ class Unit:
         self._removed: dict[Model, list[Any]] = {}
         self._last_unique: dict[Mapper[Any], Any] = {}
         self._linked: set[InstanceState[Any]] = set()
+        self._matched: set[InstanceState[Any]] = set()
         self._deletes = False
         self._has_deleted = False
         _prepare(session, shared)
 
+    @property
+    def session(self) -> Session:
+        """The session, in which every entity of the unit is found, and everything that waits."""
+        self._leave_to_session()
+        return self._session
+
+    def _leave_to_session(self) -> None:
+        """Have the session write what waits to be written past it."""
+        self._rows.release()
+        self._rows.release_changed()
+        for model, entity in self._rows.release_removed():
+            self._delete(model, entity)
+
+    @property
+    def _writes_past_session(self) -> bool:
+        return self._has_plain_session and not self._session.in_nested_transaction()
+
+    @cached_property
+    def _has_plain_session(self) -> bool:
+        return not (self._shared or self._computes) and is_plain(self._session)
+
+    def attach(self) -> None:
+        """Have the session know the entities whose rows were written past it."""
+        self._rows.release()
+
     def commit(self) -> None:
-        """Commit and close."""
+        """Commit and close.
+
+        :raises UnknownOutcome: if nobody can tell whether it was made.
+        """
         try:
-            self.session.commit()
+            self.flush()
+            commit(self._session, self._connections())
         except BaseException:
-            self.session.rollback()
+            self._session.rollback()
             raise
         finally:
             self._close()
 
+    def _connections(self) -> set[Connection]:
+        return {self._session.connection(bind_arguments={"mapper": model.mapper}) for model in self._binds}
+
     def rollback(self) -> None:
-        """Roll back and close."""
+        """Roll back and close. Where a connection is lost, its database rolls back by itself."""
         try:
-            self.session.rollback()
+            self._session.rollback()
+        except DBAPIError as error:
+            if not error.connection_invalidated:
+                raise
         finally:
             self._close()
 
     def _close(self) -> None:
         if self._shared:
-            self.session.autoflush = self._autoflush
+            self._session.autoflush = self._autoflush
         else:
-            self.session.close()
+            self._session.close()
 
     # ---------------------------------------------------------------------------------------------------- reading
 
@@ -115,7 +156,7 @@ class Unit:
         """
         bind = self._bind(model)
         if bind not in self._written_binds:
-            if self._written_binds and not self.session.twophase:
+            if self._written_binds and not self._session.twophase:
                 raise NotAtomic("Resources that are kept in different databases cannot be changed by one request.")
             self._written_binds.append(bind)
         self._written.setdefault(model, {})
@@ -129,14 +170,23 @@ class Unit:
         """Note that the entity, which is being written, is to show what is stored after the next `settle`."""
         self._written[model][state_of(entity)] = self.keep(entity)
 
-    def remove(self, model: Model, entity: Any) -> None:
-        """Delete the row with the next flush; at once where it might refer to the next one to be removed."""
+    def remove(self, model: Model, entity: Any, *, alone: bool) -> None:
+        """Delete the row with the next flush; at once where it might refer to the next one to be removed.
+
+        :param alone: whether nothing but the row itself goes.
+        """
         self.keep(entity)
+        if alone and self._writes_past_session and state_of(entity).persistent:
+            self._rows.remove(model, entity)
+            return
         self._part_from_itself(model, entity)
-        self.session.delete(entity)
-        self._removed.setdefault(model, []).append(identity_of(model, entity))
+        self._delete(model, entity)
         if model.removal_spreads:
             self.flush()
+
+    def _delete(self, model: Model, entity: Any) -> None:
+        self._session.delete(entity)
+        self._removed.setdefault(model, []).append(identity_of(model, entity))
 
     def _part_from_itself(self, model: Model, entity: Any) -> None:
         # A session finds no order to delete a row that refers to itself.
@@ -145,6 +195,53 @@ class Unit:
             if getattr(entity, name) == identity_of(model, entity):
                 setattr(entity, name, None)
                 self.flush()
+
+    def insert(self, model: Model, entity: Any, links: Sequence[Link] | None) -> bool:
+        """Let a new row wait that is written past the session; False if it cannot be.
+
+        :param links: its relationships, None if they are more than values of columns.
+        """
+        if links is None or not self._writes_past_session or not self._rows.add(model, entity, links):
+            return False
+        self.will_show(model, entity)
+        return True
+
+    def update(self, model: Model, entity: Any, values: Mapping[str, Any], links: Sequence[Link] | None) -> bool:
+        """Let changes of a row wait that are written past the session; False if they cannot be.
+
+        :param values: what to change, by attribute.
+        :param links: the relationships to change, None if they are more than values of columns.
+        """
+        if links is None or not (self._writes_past_session and state_of(entity).persistent):
+            return False
+        if any(link.waits for link in links):
+            return False
+        self._rows.change(model, entity, values, links)
+        return True
+
+    def versions(self, model: Model, entities: Sequence[Any]) -> list[str | None]:
+        """The version of each entity, as clients see it."""
+        assert model.version is not None
+        self.load(model, entities, model.version.name)
+        return [model.version.text(entity) for entity in entities]
+
+    def will_match(self, entity: Any) -> None:
+        """Note that the operation which follows depends on the version of the entity."""
+        self._matched.add(state_of(entity))
+
+    def keep_match(self, model: Model, entity: Any) -> None:
+        """Have a row whose version was compared be written, whatever the operation has changed."""
+        if state_of(entity) in self._matched:
+            self.renew(model, entity)
+
+    def renew(self, model: Model, entity: Any) -> None:
+        """Give an entity whose relationships change another version, if it has any."""
+        state = state_of(entity)
+        self._matched.discard(state)
+        if model.version is not None and state.persistent:
+            self.load(model, [entity], model.version.name)
+            model.version.renew(entity)
+            self.will_show(model, entity)
 
     def may_delete(self) -> None:
         """Note that the next flush may delete rows that nobody removed: orphans."""
@@ -174,7 +271,11 @@ class Unit:
 
         :raises NotFound: if a row to be deleted is gone.
         """
-        session = self.session
+        session = self._session
+        if self._rows.new == 1 or session.new or session.dirty or session.deleted:
+            self._leave_to_session()
+        else:
+            self._write_plain_rows()
         if session.new or session.dirty or session.deleted:
             self._check_removed()
             self._deletes = self._deletes or bool(session.deleted)
@@ -185,6 +286,13 @@ class Unit:
         self._last_unique.clear()
         self._linked.clear()
 
+    def _write_plain_rows(self) -> None:
+        self._rows.insert()
+        self._rows.update()
+        if self._rows.delete(self.chunks):
+            self._deletes = True
+            self._forget(())
+
     def settle(self) -> bool:
         """Write what waits, and make what was written show what is stored.
 
@@ -194,7 +302,7 @@ class Unit:
         """
         self.flush()
         for model, entities in self._written.items():
-            stale = [entity for state, entity in entities.items() if state.persistent and model.is_stale(state)]
+            stale = [entity for state, entity in entities.items() if _is_stored(state) and model.is_stale(state)]
             if self._reread(model, stale) < len(stale):
                 raise NotFound("The resource was removed meanwhile.")
         self._written.clear()
@@ -238,13 +346,18 @@ class Unit:
 
     # -------------------------------------------------------------------------------------------------- databases
 
+    def execute(self, model: Model, statement: Executable) -> CursorResult[Any]:
+        """Run a statement in the database of a model."""
+        self._bind(model)
+        return cast("CursorResult[Any]", self._session.execute(statement, bind_arguments={"mapper": model.mapper}))
+
     def _bind(self, model: Model) -> Engine | Connection:
         """The database of a model, connected to at the isolation level of the unit."""
         bind = self._binds.get(model)
         if bind is None:
-            bind = self.session.get_bind(model.mapper)
+            bind = self._session.get_bind(model.mapper)
             if self._isolation_level is not None and bind not in self._binds.values():
-                self.session.connection(
+                self._session.connection(
                     bind_arguments={"mapper": model.mapper},
                     execution_options={"isolation_level": self._isolation_level},
                 )
@@ -265,6 +378,11 @@ def _prepare(session: Session, shared: bool) -> None:
     session.autoflush = False
     if not session.in_transaction():
         session.begin()
+
+
+def _is_stored(state: InstanceState[Any]) -> bool:
+    """Whether an entity that was written has a row: not if it was an orphan, or has gone with another one."""
+    return state.persistent or state.transient
 
 
 def _before(earlier: Any, later: Any) -> bool:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 from ...errors import Unprocessable
@@ -11,7 +10,10 @@ from ...hookspecs import Entity, Reference, Related, Relationship
 from .mapping import Mapped
 from .unit import Unit
 
-__all__ = ["accepting", "foreign_ids", "prepare", "set_attributes", "set_relationships"]
+__all__ = ["Accepting", "foreign_ids", "prepare", "set_attributes", "set_relationships"]
+
+_NOT_ACCEPTED = (ValueError, AssertionError)
+_DETAIL = "The value is not acceptable."
 
 
 def foreign_ids(mapped: Mapped, relationships: Mapping[Relationship, Related]) -> dict[str, Any]:
@@ -35,30 +37,44 @@ def prepare(mapped: Mapped, unit: Unit, entity: Entity | None, relationships: Ma
 
 def set_attributes(entity: Entity, values: Mapping[str, Any]) -> None:
     """Set attributes one by one, so that one that is refused can be named."""
-    for name, value in values.items():
-        with accepting(attribute=name):
+    name = None
+    try:
+        for name, value in values.items():
             setattr(entity, name, value)
+    except _NOT_ACCEPTED as error:
+        raise Unprocessable(_DETAIL, attribute=name) from error
 
 
 def set_relationships(
     mapped: Mapped, unit: Unit, entity: Entity, relationships: Mapping[Relationship, Related]
 ) -> None:
     """Set what the row itself refers to first, then what refers to it."""
+    if not relationships:
+        return
     relations = {each: mapped.relations[each] for each in relationships if each in mapped.relations}
     circular = False
     for relationship, relation in sorted(relations.items(), key=lambda item: not item[1].columns):
         if circular and relation.refers_to_itself and not relation.columns:
             unit.flush()  # a session finds no order for rows that refer to each other
         circular = circular or relation.refers_to_itself
-        with accepting(relationship=relationship.attribute):
+        with Accepting(relationship.attribute):
             relation.set(unit, entity, relationships[relationship])
 
 
-@contextmanager
-def accepting(*, attribute: str | None = None, relationship: str | None = None) -> Iterator[None]:
-    """Let validators of the application refuse a value, by ValueError or by `assert`, as SQLAlchemy's examples do."""
-    try:
-        yield
-    except (ValueError, AssertionError) as error:
-        detail = "The value is not acceptable."
-        raise Unprocessable(detail, attribute=attribute, relationship=relationship) from error
+class Accepting:
+    """Lets validators of the application refuse a value, by ValueError or by `assert`, as SQLAlchemy's examples do.
+
+    :param relationship: the attribute that holds the relationship that is set.
+    """
+
+    __slots__ = ("_relationship",)
+
+    def __init__(self, relationship: str | None = None) -> None:
+        self._relationship = relationship
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if isinstance(error, _NOT_ACCEPTED):
+            raise Unprocessable(_DETAIL, relationship=self._relationship) from error

@@ -1,0 +1,69 @@
+"""The commit of a session, and what is known where it fails: that it was not made, that it was, or neither."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Collection
+from typing import Any
+
+from sqlalchemy import Connection, event
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+
+from ...errors import UnknownOutcome
+
+__all__ = ["commit"]
+
+_logger = logging.getLogger(__name__)
+
+_OPEN_STATES = ("08", "40003", "57P02")
+"""SQLSTATEs that leave open whether a COMMIT was made, of PostgreSQL, those who speak like it and poolers between."""
+
+_OPEN_CODES = (1053, 1158, 1159, 1160, 1161, 1180, 1927, *range(2000, 3000))
+"""Likewise of MySQL and MariaDB; those from 2000 are the client's own."""
+
+
+def commit(session: Session, connections: Collection[Connection]) -> None:
+    """Commit, and return if that was made.
+
+    :param connections: those of the session.
+    :raises UnknownOutcome: if nobody can tell; also if one of several connections has made its own.
+    :raises Exception: whatever else the session raises; nothing is committed then.
+    """
+    begun: list[Connection] = []
+
+    def note(connection: Connection, *_: object) -> None:
+        begun.append(connection)
+
+    name = "commit_twophase" if session.twophase else "commit"
+    for connection in connections:
+        event.listen(connection, name, note)
+    try:
+        session.commit()
+    except Exception as error:
+        open_ = [connection.get_transaction() is not None for connection in connections]
+        if not begun or (all(open_) and _is_refusal(error)):
+            raise
+        if any(open_):
+            raise UnknownOutcome("The connection to the store was lost during the commit.") from error
+        _logger.exception("What listens to the session failed after the commit, which is made.")
+        session.close()  # it is stuck half-way, and may be the application's
+    finally:
+        for connection in connections:
+            event.remove(connection, name, note)
+
+
+def _is_refusal(error: Exception) -> bool:
+    """Whether an exception at the COMMIT is the word of the database that nothing is committed.
+
+    It is not where the connection has ended, whatever was heard at last: the server may have been done by then.
+    """
+    if not isinstance(error, DBAPIError):
+        return False
+    cause: Any = error.orig
+    if isinstance(cause, sqlite3.Error):
+        return True
+    state = getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None) or ""
+    code = (*getattr(cause, "args", ()), None)[0]
+    return not (error.connection_invalidated or state.startswith(_OPEN_STATES) or code in _OPEN_CODES)

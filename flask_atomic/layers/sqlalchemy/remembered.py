@@ -1,0 +1,83 @@
+"""The table in which answers are remembered for those who send a request again."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    String,
+    Table,
+    delete,
+    insert,
+    select,
+)
+from sqlalchemy.dialects.mysql import LONGBLOB
+
+from ...hookspecs import Remembered
+from .model import Model
+from .unit import Unit
+
+__all__ = ["forget", "idempotency_table", "recall", "remember", "table_for"]
+
+_NAME = "atomic_idempotency_keys"
+_INFO = "flask_atomic.idempotency_table"
+
+
+def idempotency_table(metadata: MetaData) -> Table:
+    """Declare the table `atomic_idempotency_keys`, in which answers are remembered under an `Idempotency-Key`.
+
+    It stands in the database of the models with the same metadata, and is made as their tables are: by
+    `metadata.create_all`, or by a migration, where Alembic finds it. Call this before the blueprint is registered.
+
+    :param metadata: that of the models: `db.metadata`, `Base.metadata`.
+    :return: the table; the same for every call.
+    """
+    table: Table | None = metadata.info.get(_INFO)
+    if table is None:
+        metadata.info[_INFO] = table = Table(
+            _NAME,
+            metadata,
+            Column("digest", String(64), primary_key=True),
+            Column("fingerprint", String(64), nullable=False),
+            Column("status", SmallInteger, nullable=False),
+            Column("body", LargeBinary().with_variant(LONGBLOB(), "mysql", "mariadb"), nullable=False),
+            Column("expires", BigInteger, nullable=False, index=True),
+        )
+    return table
+
+
+def table_for(model: Model) -> Table | None:
+    """The table among those of the model's metadata, None if it was not declared."""
+    metadata: MetaData | None = getattr(model.mapper.local_table, "metadata", None)
+    return None if metadata is None else metadata.info.get(_INFO)
+
+
+def recall(unit: Unit, model: Model, key: str, now: int) -> Remembered | None:
+    """What is remembered beside the model; if that has expired, its row is deleted."""
+    table = _table(model)
+    columns = table.c.fingerprint, table.c.status, table.c.body, table.c.expires
+    found = unit.execute(model, select(*columns).where(table.c.digest == key)).one_or_none()
+    if found is None or found.expires > now:
+        return None if found is None else Remembered._make(found)
+    unit.execute(model, delete(table).where(table.c.digest == key, table.c.expires <= now))
+    return None
+
+
+def remember(unit: Unit, model: Model, key: str, remembered: Remembered) -> None:
+    """Insert a row; the primary key has the database refuse a second one."""
+    unit.execute(model, insert(_table(model)).values(digest=key, **remembered._asdict()))
+
+
+def forget(unit: Unit, model: Model, now: int) -> int:
+    """Delete the rows that have expired, and return how many they were."""
+    table = _table(model)
+    return unit.execute(model, delete(table).where(table.c.expires <= now)).rowcount
+
+
+def _table(model: Model) -> Table:
+    table = table_for(model)
+    assert table is not None  # atomic_remembers has said so
+    return table

@@ -1,0 +1,315 @@
+"""Plain rows: those of a unit that are written many at a time, past the session's unit of work.
+
+A session does a great deal for every entity that it writes. Where a model asks for none of it, one statement for all
+rows comes to the same. What is written like that, `Mapped` decides; as soon as anything else needs
+the session, it finds there what it would have found otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import groupby
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, TypeDecorator, bindparam, delete, false, func, insert, select, update
+from sqlalchemy.orm import InstanceState, Mapper, Session, make_transient_to_detached
+from sqlalchemy.orm.attributes import flag_modified, set_committed_value
+from sqlalchemy.schema import sort_tables
+
+from ...errors import NotFound
+from .model import ROW_KEY, Model, identity_of, state_of
+
+__all__ = ["Link", "Rows", "is_plain"]
+
+_LARGEST = 2**63 - 1
+_METHODS = ("add", "add_all", "delete", "flush")
+_LISTENERS = (
+    *("before_flush", "after_flush", "after_flush_postexec", "before_attach", "after_attach"),
+    *("transient_to_pending", "pending_to_persistent", "pending_to_transient", "detached_to_persistent"),
+    *("persistent_to_deleted", "persistent_to_detached", "deleted_to_detached", "deleted_to_persistent"),
+)
+
+
+def is_plain(session: Session) -> bool:
+    """Whether nobody notices that a row is written past the session."""
+    is_as_made = all(getattr(type(session), name) is getattr(Session, name) for name in _METHODS)
+    return is_as_made and not any(getattr(session.dispatch, name) for name in _LISTENERS)
+
+
+class Link(NamedTuple):
+    """A to-one relationship of a row.
+
+    :param attribute: what holds the related entity.
+    :param local: what holds its key.
+    :param target: the model of the related entity.
+    :param related: the related entity, None for none.
+    """
+
+    attribute: str
+    local: str
+    target: Model
+    related: Any | None
+
+    @property
+    def key(self) -> Any | None:
+        """The key of the related entity; None also where it has none yet."""
+        return None if self.related is None else identity_of(self.target, self.related)
+
+    @property
+    def waits(self) -> bool:
+        """Whether the related entity has no key yet."""
+        return self.related is not None and self.key is None
+
+
+class _New(NamedTuple):
+    """An entity whose row is to be inserted."""
+
+    entity: Any
+    links: Sequence[Link]
+
+
+class Rows:
+    """The plain rows of one unit.
+
+    :param session: the session of the unit.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._new: dict[Model, list[_New]] = {}
+        self._changed: dict[Model, dict[InstanceState[Any], tuple[Any, dict[str, Any]]]] = {}
+        self._removed: dict[Model, dict[Any, Any]] = {}
+        self._inserted: list[Any] = []
+        self._other_ends: list[Any] = []  # entities whose relationships lead to rows that are written
+
+    # ---------------------------------------------------------------------------------------------------- waiting
+
+    def add(self, model: Model, entity: Any, links: Sequence[Link]) -> bool:
+        """Let a new row wait; not if the entity has become more than a row: then False is returned."""
+        if not model.relationships.isdisjoint(entity.__dict__):
+            return False
+        for link in links:
+            set_committed_value(entity, link.attribute, link.related)
+        self._other_ends += [link.related for link in links if link.related is not None]
+        self._new.setdefault(model, []).append(_New(entity, links))
+        return True
+
+    def change(self, model: Model, entity: Any, values: Mapping[str, Any], links: Sequence[Link]) -> None:
+        """Let changes of a stored row wait; the entity shows them at once."""
+        values = {**values, **{link.local: link.key for link in links}}
+        shown = entity.__dict__
+        self._other_ends += [
+            end for link in links for end in (link.related, self._known(link, shown)) if end is not None
+        ]
+        changes = {name: value for name, value in values.items() if name not in shown or shown[name] != value}
+        for name, value in changes.items():
+            set_committed_value(entity, name, value)
+        for link in links:
+            set_committed_value(entity, link.attribute, link.related)
+        if changes:
+            self._changed.setdefault(model, {}).setdefault(state_of(entity), (entity, {}))[1].update(changes)
+
+    def remove(self, model: Model, entity: Any) -> None:
+        """Let the removal of a stored row wait."""
+        self._removed.setdefault(model, {})[identity_of(model, entity)] = entity
+
+    @property
+    def new(self) -> int:
+        """How many new rows wait."""
+        return sum(map(len, self._new.values()))
+
+    # ------------------------------------------------------------------------------------------------- the session
+
+    def release(self) -> None:
+        """Have the session know every entity."""
+        if self._inserted:
+            for entity in self._inserted:
+                make_transient_to_detached(entity)
+            self._session.add_all(self._inserted)
+            self._expire_relationships(self._inserted)
+            self._inserted.clear()
+        waiting, self._new = self._new, {}
+        for entries in waiting.values():
+            for entity, links in entries:
+                related = {link.attribute: entity.__dict__.pop(link.attribute) for link in links}
+                self._session.add(entity)
+                for name, other in related.items():
+                    setattr(entity, name, other)
+
+    def release_changed(self) -> None:
+        """Leave to the session the changes of stored rows."""
+        changed, self._changed = self._changed, {}
+        for entities in changed.values():
+            for entity, values in entities.values():
+                for name in values:
+                    flag_modified(entity, name)
+
+    def release_removed(self) -> list[tuple[Model, Any]]:
+        """Forget the removals that wait, and return what is to be removed."""
+        removed, self._removed = self._removed, {}
+        return [(model, entity) for model, entities in removed.items() for entity in entities.values()]
+
+    def _known(self, link: Link, held: Mapping[str, Any]) -> Any | None:
+        """The entity that a row was linked to, if the session knows it."""
+        key = held.get(link.local)
+        if key is None:
+            return None
+        return self._session.identity_map.get(link.target.mapper.identity_key_from_primary_key((key,)))
+
+    def _expire_other_ends(self) -> None:
+        ends, self._other_ends = self._other_ends, []
+        self._expire_relationships(entity for entity in ends if state_of(entity).persistent)
+
+    def _expire_relationships(self, entities: Iterable[Any]) -> None:
+        """Have relationships that were read be read again: what was written may be the other end."""
+        names: dict[Mapper[Any], frozenset[str]] = {}
+        for entity in entities:
+            mapper = state_of(entity).mapper
+            if mapper not in names:
+                names[mapper] = frozenset(mapper.relationships.keys())
+            if names[mapper] and not names[mapper].isdisjoint(entity.__dict__):
+                self._session.expire(entity, names[mapper] & entity.__dict__.keys())
+
+    # ---------------------------------------------------------------------------------------------------- writing
+
+    def insert(self) -> None:
+        """Insert the new rows; those that only the session can insert are left to it."""
+        for model in self._in_order():
+            entries = self._new[model]
+            entities = [entry.entity for entry in entries]
+            if not _fill(model, entries) or not _insert(self._connection(model), model, entities):
+                break
+            del self._new[model]
+            self._inserted += entities
+        self._expire_other_ends()
+        if self._new:
+            self.release()
+
+    def update(self) -> None:
+        """Update the rows that were changed.
+
+        :raises NotFound: if one of them is gone.
+        """
+        changed, self._changed = self._changed, {}
+        for model, entities in changed.items():
+            rows = list(entities.values())
+            if all(model.unique.isdisjoint(values) for _, values in rows):
+                rows.sort(key=lambda row: tuple(row[1]))
+            for names, alike in groupby(rows, key=lambda row: tuple(row[1])):
+                self._update(model, names, alike)
+            self._expire_relationships(entity for entity, _ in entities.values())
+        self._expire_other_ends()
+
+    def delete(self, chunks: Callable[[Model, Sequence[Any]], Iterable[Sequence[Any]]]) -> bool:
+        """Delete the rows that were removed.
+
+        :param chunks: gives keys in parts that fit into one statement.
+        :return: whether there were any.
+        :raises NotFound: if one of them is gone.
+        """
+        removed, self._removed = self._removed, {}
+        for model, entities in removed.items():
+            connection = self._connection(model)
+            for keys in chunks(model, list(entities)):
+                result = connection.execute(delete(model.table).where(model.column[model.key_name].in_(keys)))
+                if result.rowcount < len(keys):
+                    raise NotFound("The resource was removed meanwhile.")
+            for entity in entities.values():
+                self._session.expunge(entity)
+        return bool(removed)
+
+    def _update(self, model: Model, names: Iterable[str], entities: Iterable[tuple[Any, dict[str, Any]]]) -> None:
+        keys = [(name, model.column[name].key) for name in names]
+        parameters = [
+            {ROW_KEY: identity_of(model, entity), **{key: values[name] for name, key in keys}}
+            for entity, values in entities
+        ]
+        connection = self._connection(model)
+        statement = update(model.table).where(model.column[model.key_name] == bindparam(ROW_KEY))
+        result = connection.execute(statement, parameters)
+        dialect = connection.dialect
+        tells = dialect.supports_sane_multi_rowcount if len(parameters) > 1 else dialect.supports_sane_rowcount
+        if tells and result.rowcount != len(parameters):
+            raise NotFound("The resource was removed meanwhile.")
+
+    def _connection(self, model: Model) -> Connection:
+        return self._session.connection(bind_arguments={"mapper": model.mapper})
+
+    def _in_order(self) -> Sequence[Model]:
+        """The models of new rows, those that are referred to first."""
+        if len(self._new) < 2:
+            return list(self._new)
+        order = sort_tables(dict.fromkeys(model.table for model in self._new))
+        return sorted(self._new, key=lambda model: order.index(model.table))
+
+
+def _fill(model: Model, entries: Sequence[_New]) -> bool:
+    """Give each entity what its columns will hold; False if one is related to more than keys can tell."""
+    names = model.column.keys() - {model.key_name}
+    for entity, links in entries:
+        if not _has_just(entity, links, model.relationships):
+            return False
+        for link in links:
+            if link.waits:
+                return False
+            set_committed_value(entity, link.local, link.key)
+        held = entity.__dict__
+        for name, default in model.defaults.items():
+            if held.get(name) is None:
+                set_committed_value(entity, name, default())
+        for name in names.difference(held):
+            set_committed_value(entity, name, None)
+    return True
+
+
+def _has_just(entity: Any, links: Sequence[Link], relationships: frozenset[str]) -> bool:
+    """Whether these are the relationships of the entity; code of the application may have set others."""
+    held = entity.__dict__
+    if not all(held.get(link.attribute, link) is link.related for link in links):
+        return False
+    return not relationships or len(relationships & held.keys()) == len(links)
+
+
+def _insert(connection: Connection, model: Model, entities: Sequence[Any]) -> bool:
+    """Insert the rows in one go, and give the entities their keys; False if that cannot be done."""
+    without_key = [entity for entity in entities if entity.__dict__.get(model.key_name) is None]
+    if not without_key:
+        connection.execute(insert(model.table), _parameters(model, entities))
+    elif len(without_key) < len(entities) or not model.makes_keys:
+        return False
+    elif connection.dialect.name == "sqlite":
+        return _insert_numbered(connection, model, entities)
+    elif connection.dialect.insert_executemany_returning_sort_by_parameter_order:
+        statement = insert(model.table).returning(model.column[model.key_name], sort_by_parameter_order=True)
+        found = connection.execute(statement, _parameters(model, entities))
+        _number(model, entities, found.scalars())
+    else:
+        return False
+    return True
+
+
+def _insert_numbered(connection: Connection, model: Model, entities: Sequence[Any]) -> bool:
+    """SQLite tells the keys of new rows one by one only; so they are numbered here, as it would do."""
+    column = model.column[model.key_name]
+    if isinstance(column.type, TypeDecorator) or column.type.compile(dialect=connection.dialect) != "INTEGER":
+        return False
+    # From here on nobody else writes, so that the numbers stay free.
+    connection.execute(update(model.table).where(false()).values({column: column}))
+    last = connection.scalar(select(func.max(column))) or 0
+    if last > _LARGEST - len(entities):
+        return False
+    _number(model, entities, range(last + 1, last + 1 + len(entities)))
+    connection.execute(insert(model.table), _parameters(model, entities))
+    return True
+
+
+def _number(model: Model, entities: Sequence[Any], keys: Iterable[Any]) -> None:
+    for entity, key in zip(entities, keys, strict=True):
+        set_committed_value(entity, model.key_name, key)
+
+
+def _parameters(model: Model, entities: Sequence[Any]) -> list[dict[str, Any]]:
+    names = [(name, column.key) for name, column in model.column.items()]
+    if entities[0].__dict__.get(model.key_name) is None:
+        names = [(name, key) for name, key in names if name != model.key_name]
+    return [{key: shown.get(name) for name, key in names} for shown in map(vars, entities)]
