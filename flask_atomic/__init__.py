@@ -1,6 +1,6 @@
 """flask_atomic: the JSON:API Atomic Operations extension for Flask, with data layers as plugins."""
 
-from .context import current_operation
+from .context import current_operation, current_request
 from .errors import (
     ConfigurationError,
     Conflict,
@@ -8,7 +8,9 @@ from .errors import (
     OperationFailed,
     Refused,
     RequestFailed,
+    Stale,
     Transient,
+    UnknownOutcome,
     Unprocessable,
 )
 from .extension import Atomic
@@ -24,8 +26,11 @@ __all__ = [
     "OperationFailed",
     "Refused",
     "RequestFailed",
+    "Stale",
     "Transient",
+    "UnknownOutcome",
     "Unprocessable",
     "current_operation",
+    "current_request",
     "hookimpl",
 ]

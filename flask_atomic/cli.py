@@ -1,7 +1,7 @@
 """The commands `flask atomic ...`: which plugins serve the endpoints of an application, and what is wrong with them.
 
 They load the application themselves, so that a mistake in its set-up is told as a reason and not as a traceback. They
-perform nothing: all that they show was bound while the application was loaded.
+perform no operation: all that they show was bound while the application was loaded, and `purge` only has layers forget.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from collections.abc import Iterable, Iterator, Sequence
 import click
 from flask.cli import ScriptInfo, pass_script_info
 
-from .errors import ConfigurationError
+from .errors import ConfigurationError, OperationFailed
 from .extension import registered
 from .plugins import Binding, Hook, Plugins
+from .repeats import forget
 
 __all__ = ["atomic"]
 
@@ -42,6 +43,20 @@ def check(info: ScriptInfo) -> None:
         click.echo(heading)
         for type_, binding in plugins.bindings.items():
             click.echo(f"{type_}: served by '{binding.layer.name}'")
+
+
+@atomic.command()
+@pass_script_info
+def purge(info: ScriptInfo) -> None:
+    """Forget the answers under idempotency keys that have expired."""
+    for heading, plugins in _endpoints(info):
+        try:
+            with info.load_app().app_context():
+                forgotten = forget(plugins.layers)
+        except OperationFailed as failure:
+            raise click.ClickException(f"{heading}: {failure.detail}") from failure
+        for layer, count in forgotten.items():
+            click.echo(f"{heading}: {count} forgotten by '{layer.name}'")
 
 
 def _endpoints(info: ScriptInfo) -> Iterator[tuple[str, Plugins]]:

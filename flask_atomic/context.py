@@ -1,16 +1,56 @@
-"""The operation that is being performed, for schemas, model events and hooks that are not handed it."""
+"""The request that is being served and the operation that is being performed, for those that are not handed them."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextvars import ContextVar, Token
+from dataclasses import dataclass
+from uuid import uuid4
 
 from werkzeug.local import LocalProxy
 
+from .errors import ErrorObject
 from .operations import Operation
 
-__all__ = ["Performing", "current_operation"]
+__all__ = ["Performing", "Request", "Serving", "current_operation", "current_request"]
 
+
+@dataclass(slots=True)
+class Request:
+    """What is known of a request while it is served. It is kept up to date by the core, and is for reading.
+
+    :param id: what the log calls the request.
+    :param operations: how many operations it has, 0 until its document is read.
+    :param attempts: how many attempts to perform them were begun.
+    :param status: the HTTP status of the answer, 500 until there is one.
+    :param codes: what kinds of errors the answer has.
+    """
+
+    id: str
+    operations: int = 0
+    attempts: int = 0
+    status: int = 500
+    codes: tuple[str, ...] = ()
+
+    def tell(self, status: int, errors: Iterable[ErrorObject]) -> None:
+        """Note what the request is refused for."""
+        self.status = status
+        self.codes = tuple(dict.fromkeys(error.code for error in errors))
+
+
+_request: ContextVar[Request | None] = ContextVar("flask_atomic.request", default=None)
 _operation: ContextVar[Operation | None] = ContextVar("flask_atomic.operation", default=None)
+
+
+def _current_request() -> Request:
+    request = _request.get()
+    if request is None:
+        raise RuntimeError("No request is being served.")
+    return request
+
+
+current_request: Request = LocalProxy(_current_request)  # type: ignore[assignment]  # as Flask types its own proxies
+"""The request that is being served, by HTTP or by `Atomic.perform`: a proxy, false outside of one."""
 
 
 def _current() -> Operation:
@@ -25,6 +65,20 @@ current_operation: Operation = LocalProxy(_current)  # type: ignore[assignment] 
 
 While writes of several operations are flushed together there is no single one either.
 """
+
+
+class Serving:
+    """A context manager: inside it, a request with that id is the current one; None for an id that is made up."""
+
+    def __init__(self, id: str | None) -> None:
+        self._request = Request(str(uuid4()) if id is None else id)
+
+    def __enter__(self) -> Request:
+        self._token = _request.set(self._request)
+        return self._request
+
+    def __exit__(self, *exception: object) -> None:
+        _request.reset(self._token)
 
 
 class Performing:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .errors import Code, ErrorObject, RequestFailed, Token, pointer
+from .errors import MOST_ERRORS, Code, ErrorObject, RequestFailed, Token, pointer
 from .operations import OPERATIONS, RESULTS, Identifier, Linkage, Operation, Ref, ResourceObject
 
 __all__ = ["ResolveHref", "read"]
@@ -42,6 +42,8 @@ def read(document: Any, resolve_href: ResolveHref, max_operations: int | None = 
             operations.append(_operation(index, value, resolve_href))
         except _Malformed as flaw:
             errors.append(ErrorObject.of(flaw.code, flaw.detail, pointer=pointer(OPERATIONS, index, *flaw.tokens)))
+            if len(errors) == MOST_ERRORS:
+                break
     if errors:
         raise RequestFailed(*errors)
     return operations
@@ -141,7 +143,8 @@ def _ref(op: str, value: Any) -> Ref:
     # Some clients name the collection that they add to by a ref; it says nothing that the data does not say.
     names_collection = op == "add" and isinstance(value, dict) and "relationship" not in value
     type_, id_, lid = _identity(value) if names_collection else _identifier(value)
-    return Ref(type_, id_, lid, _text(value, "relationship") if "relationship" in value else None)
+    relationship = _text(value, "relationship") if "relationship" in value else None
+    return Ref(type_, id_, lid, relationship, value.get("meta", {}))
 
 
 def _identifier(value: Any) -> Identifier:

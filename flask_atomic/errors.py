@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
+from itertools import takewhile
 from typing import Any, NamedTuple
 
 __all__ = [
+    "MOST_ERRORS",
     "Code",
     "ConfigurationError",
     "Conflict",
@@ -20,12 +22,20 @@ __all__ = [
     "PluginDefect",
     "Refused",
     "RequestFailed",
+    "Stale",
     "Token",
     "Transient",
+    "UnknownOutcome",
     "Unprocessable",
     "overall_status",
     "pointer",
 ]
+
+MOST_ERRORS = 1000
+"""How many errors are looked for in a request; what else is wrong with it costs no more."""
+
+_LONGEST_NAME = 1000
+_TOLD = 10  # in the message of an exception
 
 Token = str | int
 """One reference token of a JSON pointer: a member's name or the index of an element."""
@@ -43,6 +53,8 @@ class Code(Enum):
     INVALID_STRING = "invalid-string", 400, "A string holds characters that cannot be stored"
     INVALID_HREF = "invalid-href", 400, "A href cannot be the target of an operation"
     INVALID_PARAMETER = "invalid-parameter", 400, "A query parameter is not supported"
+    MISSING_IDEMPOTENCY_KEY = "missing-idempotency-key", 400, "A request needs an idempotency key"
+    INVALID_IDEMPOTENCY_KEY = "invalid-idempotency-key", 400, "The idempotency key is malformed"
     UNDECLARED_LID = "undeclared-lid", 400, "A local id is used before an operation declares it"
     DUPLICATE_LID = "duplicate-lid", 400, "A local id is declared twice"
     BAD_REQUEST = "bad-request", 400, "The request cannot be read"
@@ -60,6 +72,8 @@ class Code(Enum):
     TYPE_MISMATCH = "type-mismatch", 409, "The relationship does not hold resources of this type"
     ID_TAKEN = "id-taken", 409, "A resource with this id exists already"
     CONFLICT = "conflict", 409, "The operation conflicts with what is stored"
+    STALE = "stale", 409, "The resource has changed meanwhile"
+    IDEMPOTENCY_KEY_IN_USE = "idempotency-key-in-use", 409, "A request with this idempotency key is being performed"
     TOO_LARGE = "too-large", 413, "The body is too large"
     UNSUPPORTED_MEDIA_TYPE = "unsupported-media-type", 415, "The media type is not supported"
     INVALID_ATTRIBUTE = "invalid-attribute", 422, "An attribute is not acceptable"
@@ -70,8 +84,11 @@ class Code(Enum):
     TOO_MANY_OPERATIONS = "too-many-operations", 422, "The request has too many operations"
     TOO_MANY_MEMBERS = "too-many-members", 422, "A linkage has too many members"
     NOT_ATOMIC = "not-atomic", 422, "The operations cannot be performed as one"
+    IDEMPOTENCY_KEY_REUSED = "idempotency-key-reused", 422, "The idempotency key belongs to another request"
+    IDEMPOTENCY_NOT_SUPPORTED = "idempotency-not-supported", 422, "An idempotency key cannot be kept"
     INTERNAL_ERROR = "internal-error", 500, "The server failed"
     PARTLY_COMMITTED = "partly-committed", 500, "Not every store has committed"
+    OUTCOME_UNKNOWN = "outcome-unknown", 500, "It is not known whether the store has committed"
     UNAVAILABLE = "unavailable", 503, "The store cannot be used now"
 
     def __init__(self, code: str, status: int, title: str) -> None:
@@ -116,8 +133,13 @@ class ErrorObject(NamedTuple):
 
 
 def pointer(*tokens: Token) -> str:
-    """The JSON pointer (RFC 6901) to the value that `tokens` lead to from the root of the document."""
-    return "".join(f"/{str(token).replace('~', '~0').replace('/', '~1')}" for token in tokens)
+    """The JSON pointer (RFC 6901) to the value that `tokens` lead to from the root of the document.
+
+    A name that is longer than any real one ends it: the pointer then leads to the nearest parent, since every error
+    below would repeat the name.
+    """
+    short = takewhile(lambda token: len(token) <= _LONGEST_NAME, map(str, tokens))
+    return "".join(f"/{token.replace('~', '~0').replace('/', '~1')}" for token in short)
 
 
 def overall_status(errors: Iterable[ErrorObject]) -> int:
@@ -153,7 +175,7 @@ class RequestFailed(Exception):
     """The request is refused as a whole, for the reasons in `errors` (at least one)."""
 
     def __init__(self, *errors: ErrorObject, headers: Mapping[str, str] | None = None) -> None:
-        super().__init__(*(f"{error.code} at {error.pointer}: {error.detail}" for error in errors))
+        super().__init__(*(f"{error.code} at {error.pointer}: {error.detail}" for error in errors[:_TOLD]))
         self.errors = errors
         self.headers = dict(headers or {})
 
@@ -206,6 +228,12 @@ class Conflict(OperationFailed):
     code = Code.CONFLICT
 
 
+class Stale(Conflict):
+    """Somebody else has changed the resource meanwhile: 409, at the version that the operation names if it does."""
+
+    code = Code.STALE
+
+
 class Unprocessable(OperationFailed):
     """The store cannot take the value: 422."""
 
@@ -216,3 +244,12 @@ class Transient(OperationFailed):
     """The store cannot serve the request now, but the same request may succeed later: 503 with `Retry-After`."""
 
     code = Code.UNAVAILABLE
+
+
+class UnknownOutcome(OperationFailed):
+    """The store was lost while it committed, and nobody knows whether it did: 500. For `atomic_commit` alone to raise.
+
+    The request is not run again. Its other layers are rolled back.
+    """
+
+    code = Code.OUTCOME_UNKNOWN

@@ -12,13 +12,16 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from .context import Performing
+from .context import Performing, current_request
 from .errors import Code, ErrorObject, OperationFailed, RequestFailed, Transient
 from .hookspecs import Related
 from .known import KnownResources
+from .loggers import attempts
 from .plugins import Binding, Layer, Plugins
+from .repeats import Repeats
 from .resources import Record, Reference, Relationship
 from .results import resource_objects, with_meta
+from .retries import Retries
 from .steps import Key, Plan, PlannedLinkage, Step, target_path
 from .transaction import Transaction, refuse_unless_atomic
 from .waiting import Waiting, WaitingStep
@@ -26,41 +29,70 @@ from .waiting import Waiting, WaitingStep
 __all__ = ["perform"]
 
 
-_logger = logging.getLogger(__name__)
-
 Answer = TypeVar("Answer")
 Present = Callable[[Sequence[Record]], Answer]
 
 
-def perform(plan: Plan, plugins: Plugins, present: Present[Answer], *, batch: bool) -> tuple[list[Record], Answer]:
+def perform(
+    plan: Plan,
+    plugins: Plugins,
+    present: Present[Answer],
+    *,
+    batch: bool,
+    retries: Retries,
+    repeats: Repeats[Answer] | None = None,
+) -> tuple[list[Record] | None, Answer]:
     """Perform all operations of the plan and commit, or none.
 
     :param present: makes an answer of the records. It is called before the commit, so that what cannot be answered is
         not stored.
     :param batch: whether writes may wait for each other; it makes no difference to the outcome.
-    :return: a record for each operation, in their order, and the answer.
+    :param retries: performs the plan again after a failure that passes, when nothing of the try that failed is left.
+    :param repeats: what remembers the answer for a repeat of the request, None if nothing does.
+    :return: a record for each operation, in their order, and the answer; None and the answer that was given before, if
+        the request is such a repeat.
     :raises RequestFailed: with the errors of the first operation that failed, or of the commit.
-    :raises Exception: a defect in a plugin. Everything is rolled back then, too.
+    :raises Exception: a defect, that of a plugin as a `PluginDefect`. Everything is rolled back then, too.
     """
     refuse_unless_atomic(plan.written)
-    if batch and len(plan.steps) > 1:
-        try:
-            return _attempt(plan, plugins, present, batch=True)
-        except _Ambiguous as ambiguous:
-            _logger.info("A batched attempt failed; the operations are run strictly.", exc_info=ambiguous.__cause__)
-    return _attempt(plan, plugins, present, batch=False)
+    try:
+        return retries.run(lambda: _run(plan, plugins, present, repeats, batch=batch))
+    except Transient as failure:
+        raise RequestFailed.because_of(failure) from failure
 
 
 class _Ambiguous(Exception):
     """Something failed while several operations were under way: only a strict attempt can tell which is to blame."""
 
 
-def _attempt(plan: Plan, plugins: Plugins, present: Present[Answer], *, batch: bool) -> tuple[list[Record], Answer]:
+def _run(
+    plan: Plan, plugins: Plugins, present: Present[Answer], repeats: Repeats[Answer] | None, *, batch: bool
+) -> tuple[list[Record] | None, Answer]:
+    if batch and len(plan.steps) > 1:
+        try:
+            return _attempt(plan, plugins, present, repeats, batch=True)
+        except _Ambiguous as ambiguous:
+            reason = ambiguous.__cause__ if attempts.isEnabledFor(logging.DEBUG) else None
+            attempts.info("A batched attempt failed; the operations are run strictly.", exc_info=reason)
+    return _attempt(plan, plugins, present, repeats, batch=False)
+
+
+def _attempt(
+    plan: Plan, plugins: Plugins, present: Present[Answer], repeats: Repeats[Answer] | None, *, batch: bool
+) -> tuple[list[Record] | None, Answer]:
+    current_request.attempts += 1
     with Transaction(plugins.layers, plan.written) as transaction:
         try:
+            given = None if repeats is None else repeats.recall(transaction)
+            if given is not None:
+                return None, given
             records = with_meta(_Attempt(plan, plugins, transaction, batch=batch).run(), plugins)
             answer = present(records)
+            if repeats is not None:
+                repeats.remember(transaction, answer)
             transaction.commit()
+        except Transient:
+            raise
         except OperationFailed as failure:  # of the commit, or of nobody in particular
             raise RequestFailed.because_of(failure) from failure
         return records, answer
@@ -104,6 +136,7 @@ class _Attempt:
             with Performing(step.operation):
                 try:
                     self._perform(position, step)
+                    self._settle()
                 except Transient:
                     raise
                 except OperationFailed as failure:
@@ -114,17 +147,18 @@ class _Attempt:
         self._known.read_named(self._steps)
         for position, step in enumerate(self._steps):
             with Performing(step.operation):
-                if self._waiting.ends_before(step):
+                may_wait = step.may_wait
+                if self._waiting and (not may_wait or self._waiting.ends_before(step)):
                     self._settle()
                 self._perform(position, step)
+                if not may_wait:
+                    self._settle()
         if self._waiting:
             self._settle()
 
     def _perform(self, position: int, step: Step) -> None:
         reference = _PERFORM[step.verb](self, step)
         self._waiting.add(position, step, reference)
-        if not (self._batch and step.may_wait):
-            self._settle()
 
     # ------------------------------------------------------------------------------------------------ operations
 
@@ -228,7 +262,15 @@ class _Attempt:
         related = self._related(step, step.linkage)
         if target in self._waiting:
             self._settle()
+        self._match_versions(step, target)
         return target, related
+
+    def _match_versions(self, step: Step, target: Reference) -> None:
+        layer = step.binding.layer
+        for version, path in step.versions.items():
+            unit, resource = self._unit(layer), step.binding.resource
+            if not layer.match_version(unit=unit, resource=resource, entity=target.entity, version=version):
+                raise RequestFailed(step.error(Code.STALE, "The resource has another version by now.", *path))
 
     def _related(self, step: Step, relationships: Iterable[Relationship]) -> dict[Relationship, Related]:
         related: dict[Relationship, Related] = {}
@@ -253,7 +295,7 @@ class _Attempt:
             self._flush(layer)
             id_ = layer.identify(**call)
         if id_ is None:
-            raise TypeError(f"atomic_identify of the layer '{layer.name}' knows no id for a {reference.type}.")
+            raise layer.identify.broken(f"returned None after a flush, for one of '{reference.type}'")
         return id_
 
     # --------------------------------------------------------------------------------------------------- writing

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import re
 import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -11,20 +10,24 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
-from flask import Blueprint, Response, current_app, got_request_exception, request
+from flask import Blueprint, Response, current_app, got_request_exception, has_request_context, request
 from flask.blueprints import BlueprintSetupState
 from flask.sansio.app import App
 from flask.typing import ResponseReturnValue
-from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
+from werkzeug.exceptions import ClientDisconnected, HTTPException, MethodNotAllowed, RequestEntityTooLarge
 
 from .codec import Codec
+from .context import current_request
 from .discovery import discover
 from .errors import Code, ConfigurationError, ErrorObject, PluginDefect, RequestFailed
 from .href import Endpoint
+from .idempotency import HEADER, REPLAYED, Idempotency, Remembered, digest, fingerprint, key_error, read_key
 from .links import finder, with_self
+from .loggers import defects, serving
 from .negotiation import CONTENT_TYPE, EXTENSION, check_accept, check_content_type, sparse_fields
 from .operations import RESULTS
 from .plugins import bind
+from .repeats import refuse_without_memory
 from .resources import Catalog, ClientIds, Record, Resource
 from .schemas import SchemaClass
 from .service import Service
@@ -32,10 +35,9 @@ from .settings import Settings
 
 __all__ = ["Atomic", "registered"]
 
-_logger = logging.getLogger(__name__)
-
 _EXTENSIONS_KEY = "atomic"
 _ALLOWED = ("OPTIONS", "POST")
+_REQUEST_ID = re.compile("[A-Za-z0-9._:/+=-]{1,128}")
 _JSONAPI = {"version": "1.1", "ext": [EXTENSION]}
 
 View = Callable[..., ResponseReturnValue]
@@ -51,6 +53,8 @@ class Atomic:
     :param name: the name of the blueprint that is made.
     :param blueprint: a blueprint of the application to put the endpoint on, instead of one that is made.
     :param decorators: what to wrap the view in, the first innermost: a login check, for instance.
+    :param idempotency_scope: tells, within a request, whose its `Idempotency-Key` is: the id of the user or the tenant,
+        a string. Keys of one scope are never taken for those of another.
     """
 
     def __init__(
@@ -60,6 +64,7 @@ class Atomic:
         name: str = "atomic",
         blueprint: Blueprint | None = None,
         decorators: Iterable[Callable[[View], View]] = (),
+        idempotency_scope: Callable[[], str] | None = None,
     ) -> None:
         if not path.startswith("/") or path.endswith("/") or "<" in path:
             raise ConfigurationError(
@@ -69,6 +74,7 @@ class Atomic:
         self._plugins = plugins
         self._path = path
         self._decorators = tuple(decorators)
+        self._idempotency_scope = idempotency_scope
         self._resources: list[Resource] = []
         self._registered = False
         self.blueprint = Blueprint(name, __name__) if blueprint is None else blueprint
@@ -140,20 +146,40 @@ class Atomic:
         """
         others = [plugin for plugin in self._plugins if not _is_layer(plugin)]
         name = self.blueprint.name
-        atomic = Atomic(*layers, *others, path=self._path, name=name, decorators=self._decorators)
+        atomic = Atomic(
+            *layers,
+            *others,
+            path=self._path,
+            name=name,
+            decorators=self._decorators,
+            idempotency_scope=self._idempotency_scope,
+        )
         atomic._resources.extend(replace(resource, layer=None) for resource in self._resources)
         return atomic
 
-    def perform(self, document: Mapping[str, Any] | str | bytes) -> list[dict[str, Any]]:
+    def perform(
+        self, document: Mapping[str, Any] | str | bytes, *, idempotency_key: str | None = None
+    ) -> list[dict[str, Any]]:
         """Perform a document without HTTP, in an application context: for jobs, scripts and tests.
 
         :param document: the request document, as JSON or as the value that it holds.
+        :param idempotency_key: what to remember the results under: they are returned again if the same document comes
+            with the same key. Keys of clients are never taken for these, and `ATOMIC_IDEMPOTENCY` is of no account.
         :return: the result objects.
-        :raises RequestFailed: if it is refused; nothing was changed then, unless the code is `partly-committed`.
+        :raises RequestFailed: if it is refused; nothing was changed then, unless the code is `partly-committed` or
+            `outcome-unknown`.
         """
         body = document if isinstance(document, (str, bytes)) else json.dumps(dict(document))
         service = self._service()
-        return service.perform(body, service.endpoint, _results)
+        with serving(_request_id()) as served:
+            results = service.perform(
+                body,
+                service.endpoint,
+                _results,
+                idempotency=None if idempotency_key is None else _of_job(idempotency_key, body, service.settings),
+            )
+            served.status = 200
+        return results
 
     # ---------------------------------------------------------------------------------------------------- set-up
 
@@ -163,9 +189,12 @@ class Atomic:
         if self not in services:
             settings = Settings.read(state.app.config)
             catalog = Catalog(self._resources)
+            plugins = bind(self._all_plugins(state.app, settings), catalog)
+            if settings.idempotency == "required":
+                refuse_without_memory(plugins.bindings)
             services[self] = Service(
                 catalog,
-                bind(self._all_plugins(state.app, settings), catalog),
+                plugins,
                 settings,
                 Endpoint(None, state.url_prefix or "", self._path),
             )
@@ -199,7 +228,7 @@ class Atomic:
             view = decorator(view)
 
         def operations(**values: Any) -> Response:
-            response = _options() if request.method == "OPTIONS" else _answer(view, values)
+            response = _options() if request.method == "OPTIONS" else _served(view, values)
             response.vary.add("Accept")
             return response
 
@@ -214,11 +243,26 @@ class Atomic:
         fields = sparse_fields(request.args.items(multi=True), service.fields_of)
         path = request.root_path.rstrip("/") + request.path.rstrip("/")
         endpoint = Endpoint(request.host, path.removesuffix(self._path), self._path)
+        key = _idempotency_key(service.settings)
+        body = _body()
         return service.perform(
-            _body(),
+            body,
             endpoint,
             lambda records: _response(_results(with_self(records)), fields, no_content=service.settings.no_content),
             finder(service.catalog),
+            None if key is None else self._idempotency(key, body, service.settings),
+        )
+
+    def _idempotency(self, key: str, body: bytes, settings: Settings) -> Idempotency[Response]:
+        scope = "" if self._idempotency_scope is None else self._idempotency_scope()
+        if not isinstance(scope, str):
+            raise TypeError(f"idempotency_scope returned a value of type {type(scope).__name__}, not a string.")
+        return Idempotency(
+            digest(key, scope),
+            fingerprint(request.url.partition(":")[2], body),
+            settings.idempotency_seconds,
+            dump=lambda response: (response.status_code, response.get_data()),
+            load=_replay,
         )
 
 
@@ -236,16 +280,67 @@ def _is_layer(plugin: object) -> bool:
 
 
 def _body() -> bytes:
-    body = request.get_data(cache=False)
+    try:
+        body = request.get_data(cache=False)
+    except OSError as error:  # where the server says itself where a body ends, nobody else makes a 400 of that
+        raise ClientDisconnected from error
     cut_off = body and request.content_length is None and len(body) == request.max_content_length
     if cut_off and request.input_stream.read(1):  # of a body in chunks Werkzeug reads no more, and says nothing
         raise RequestEntityTooLarge
     return body
 
 
+def _of_job(key: str, body: bytes | str, settings: Settings) -> Idempotency[list[dict[str, Any]]]:
+    return Idempotency(
+        digest(key, None),
+        fingerprint("", body),
+        settings.idempotency_seconds,
+        dump=lambda results: (200, json.dumps(results).encode()),
+        load=lambda remembered: list(json.loads(remembered.body)),
+    )
+
+
+def _idempotency_key(settings: Settings) -> str | None:
+    """The key of the request, None if it has none or if keys are of no account."""
+    given = request.headers.get(HEADER)
+    if settings.idempotency == "off" or (given is None and settings.idempotency == "optional"):
+        return None
+    if given is None:
+        detail = f'Send the header {HEADER}: "KEY", with a new key for each request that is not a repeat.'
+        raise key_error(Code.MISSING_IDEMPOTENCY_KEY, detail)
+    return read_key(given)
+
+
+def _replay(remembered: Remembered) -> Response:
+    response = _plain(remembered.status, remembered.body)
+    response.headers[REPLAYED] = "true"
+    return response
+
+
+def _plain(status: int, body: bytes) -> Response:
+    """An answer with a document, or without one."""
+    response = Response(body, status, content_type=CONTENT_TYPE)
+    if not body:
+        del response.headers["Content-Type"]  # of nothing
+    return response
+
+
 def _options() -> Response:
     response = current_app.make_default_options_response()
     response.headers["Allow"] = ", ".join(_ALLOWED)
+    return response
+
+
+def _request_id() -> str | None:
+    """What the request is called by who sent it, a proxy as a rule; None for nothing that can be used."""
+    given = request.headers.get("X-Request-ID", "") if has_request_context() else ""
+    return given if _REQUEST_ID.fullmatch(given) else None
+
+
+def _served(view: View, values: Mapping[str, Any]) -> Response:
+    with serving(_request_id()) as served:
+        response = _answer(view, values)
+        served.status = response.status_code
     return response
 
 
@@ -267,9 +362,7 @@ def _results(records: Sequence[Record]) -> list[dict[str, Any]]:
 
 def _response(results: list[dict[str, Any]], fields: Mapping[str, frozenset[str]], *, no_content: bool) -> Response:
     if no_content and not any(results):
-        response = Response(status=204)
-        del response.headers["Content-Type"]  # of nothing
-        return response
+        return _plain(204, b"")
     shown = [_sparse(result, fields) for result in results] if fields else results
     return _document({"jsonapi": _JSONAPI, RESULTS: shown}, 200)
 
@@ -298,6 +391,7 @@ def _document(document: Mapping[str, Any], status: int, headers: _Headers = None
 def _error_response(errors: Sequence[ErrorObject], status: int, headers: _Headers = None) -> Response:
     limit = current_app.config["ATOMIC_MAX_ERRORS"]
     told = [error.to_json() for error in errors[:limit]]
+    current_request.tell(status, errors)
     return _document({"jsonapi": _JSONAPI, "errors": told}, status, headers)
 
 
@@ -333,7 +427,7 @@ _CODES = {
 def _of_defect(error: Exception) -> Response:
     id_ = str(uuid.uuid4())
     what = error if isinstance(error, PluginDefect) else "the request could not be served."
-    _logger.exception("Error %s: %s", id_, what)
+    defects.exception("Error %s: %s", id_, what, extra={"error_id": id_})
     got_request_exception.send(current_app._get_current_object(), exception=error)  # type: ignore[attr-defined]
     detail = "The request could not be served. The log has more under the id."
     return _error_response([ErrorObject.of(Code.INTERNAL_ERROR, detail, id=id_)], 500)

@@ -15,6 +15,7 @@ from typing import Any
 
 import pluggy
 
+from .idempotency import Remembered
 from .operations import Operation
 from .resources import Record, Reference, Relationship, Resource
 
@@ -31,6 +32,7 @@ __all__ = [
     "Reference",
     "Related",
     "Relationship",
+    "Remembered",
     "Resource",
     "Unit",
     "hookimpl",
@@ -92,6 +94,22 @@ class DataLayer:
         costs time.
         """
 
+    @hookspec(firstresult=True)
+    def atomic_remembers(self, resource: Resource) -> bool | None:
+        """Say whether the answer to a request that writes the type can be remembered.
+
+        Asked once at start-up if the layer has `atomic_recall`. Answer False where there is no place for it; then the
+        client hears so. Without the hook: True.
+        """
+
+    @hookspec(firstresult=True)
+    def atomic_versioned(self, resource: Resource) -> bool | None:
+        """Say whether resources of the type have versions, which results show and operations may name.
+
+        Asked once at start-up. A layer that answers True has the next two hooks about versions as well. Without the
+        hook: False.
+        """
+
     # ------------------------------------------------------------------------------------------- the unit of work
 
     @hookspec(firstresult=True)
@@ -101,9 +119,9 @@ class DataLayer:
         Called when a request first needs the layer. All state of the request is in the object that is returned, which
         may be anything but None: one layer serves many requests at once.
 
-        A unit sees what was committed before it began, and never what other units have not committed. Where units are
-        in each other's way, the store may let one wait for the end of the other, or any hook may raise `Transient` or
-        `Conflict`.
+        A unit sees what was committed before it began, and never what other units have not committed. Where two units
+        are in each other's way, the store may let one wait for the end of the other, or refuse one of the two: any hook
+        may raise `Transient` or `Conflict` then. After a `Transient` the same operations are performed in a new unit.
         """
 
     @hookspec
@@ -124,6 +142,7 @@ class DataLayer:
         commit is refused, unless an operation was before.
 
         :raises OperationFailed: if the store refuses; `atomic_rollback` is called then.
+        :raises UnknownOutcome: if the store was lost and nobody can tell; `atomic_rollback` is called then, too.
         """
 
     @hookspec
@@ -166,6 +185,26 @@ class DataLayer:
         relationship. Sees what the unit has flushed.
 
         :return: for each entity the related id or None (to-one), or the related ids (to-many).
+        """
+
+    @hookspec(firstresult=True)
+    def atomic_version(self, unit: Unit, resource: Resource, entities: Sequence[Entity]) -> Sequence[str | None]:
+        """Return the version of each entity, in the order of `entities`, where the same may be twice.
+
+        Called after a flush, for a type with versions. Whatever an operation on a resource changes, the resource has
+        another version then. It stays the same as long as the resource does.
+
+        :return: for each entity a text of one or more characters, None for one without a version.
+        """
+
+    @hookspec(firstresult=True)
+    def atomic_match_version(self, unit: Unit, resource: Resource, entity: Entity, version: str) -> bool:
+        """Say whether the resource has the version that an operation names, and see to it that this stays true.
+
+        Called right before the hook of the operation. After a True, the unit is committed only if nobody else has
+        changed the resource in the meantime: a later hook raises `Stale` or `Transient` otherwise.
+
+        :param version: what the client sent, a text of one or more characters.
         """
 
     # ------------------------------------------------------------------------------------------------- operations
@@ -260,6 +299,46 @@ class DataLayer:
 
         :return: True if resources may be gone that nobody removed, orphans for instance: the core reads again then.
         :raises OperationFailed: if the store refuses.
+        """
+
+    # ------------------------------------------------------------------------------------ requests that are sent again
+
+    @hookspec(firstresult=True)
+    def atomic_recall(self, unit: Unit, resources: Sequence[Resource], key: str, now: int) -> Remembered | None:
+        """Return what a unit that was committed has remembered under the key, None if none has or if it has expired.
+
+        Called before anything else in the unit, if the layer is to remember the answer to a request; again, in a unit
+        of its own, if the request fails. Returned is what was remembered, whole. It has expired if `expires` is not
+        above `now`. A layer that has the hook has `atomic_remember`, too.
+
+        :param resources: the types of the layer that the request writes, in the order of their names.
+        :param key: 64 hexadecimal digits, different for different keys and scopes.
+        :param now: seconds since 1970.
+        :raises Conflict: if another unit has the key, and is not waited for.
+        """
+
+    @hookspec
+    def atomic_remember(self, unit: Unit, resources: Sequence[Resource], key: str, remembered: Remembered) -> None:
+        """Remember an answer, lasting as everything else in the unit: with the commit, and not after a rollback.
+
+        Called when all operations are performed, in a unit whose `atomic_recall` returned None. What has expired is
+        replaced. Of several units that remember something under the same key at the same time, one at most commits:
+        for the others this hook, `atomic_prepare` or `atomic_commit` fails.
+
+        :param resources: as for `atomic_recall`.
+        :param remembered: its `body` may be megabytes.
+        :raises Conflict: if another unit has remembered something under the key.
+        """
+
+    @hookspec(firstresult=True)
+    def atomic_forget(self, unit: Unit, now: int) -> int | None:
+        """Forget what has expired, and nothing else.
+
+        Called by the command `flask atomic purge`, in a unit of its own that is then committed. A layer whose store
+        forgets by itself needs no such hook.
+
+        :param now: seconds since 1970.
+        :return: how much was forgotten; None if that is not known.
         """
 
 

@@ -19,6 +19,8 @@ __all__ = ["Elsewhere", "Endpoint", "resolve"]
 _NOT_IN_A_URI = re.compile(r"[\x00-\x20\x7f]|%(?![0-9A-Fa-f]{2})")
 """Spaces, control characters and lone percent signs. What other characters mean is beyond doubt, encoded or not."""
 
+_AUTHORITY = re.compile(r"(?:[^/?#:]*+:)?+//([^/?#]*+)")
+
 
 class Endpoint(NamedTuple):
     """Where the operations are sent to.
@@ -73,6 +75,9 @@ def _segments(href: str, endpoint: Endpoint) -> list[str] | None:
     try:
         if _NOT_IN_A_URI.search(href):
             raise ValueError
+        authority = _AUTHORITY.match(href)
+        if authority and not authority[1].isascii():
+            return None  # no host is called so; urlsplit would normalise the name, in quadratic time
         reference = urlsplit(href)
         here = _is_relative(href, reference) or _leads_to_host(reference, endpoint.host)
         segments = _path_segments(reference.path, endpoint)

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from .errors import Code, ErrorObject, RequestFailed
+from .errors import MOST_ERRORS, Code, ErrorObject, RequestFailed
 
 __all__ = ["CONTENT_TYPE", "EXTENSION", "MEDIA_TYPE", "check_accept", "check_content_type", "sparse_fields"]
 
@@ -19,6 +19,8 @@ CONTENT_TYPE = f'{MEDIA_TYPE};ext="{EXTENSION}"'
 """The media type of every answer."""
 
 _JSON = "application/json"
+_LONGEST = 16_384
+"""How many characters of a header are read; servers accept about half of it on one line."""
 
 
 class _MediaType(NamedTuple):
@@ -86,6 +88,8 @@ def check_accept(value: str | None) -> None:
     """
     if not value or not value.strip(" \t,"):
         return
+    if len(value) > _LONGEST:
+        raise _not_acceptable(f"The header has more than {_LONGEST} characters.")
     ranges = [accepted for text in _ELEMENT.findall(value) if (accepted := _parse_range(text))]
     flaws = [accepted.flaw for accepted in ranges if accepted.name == MEDIA_TYPE]
     if flaws and flaws[0] and all(flaws):
@@ -107,6 +111,8 @@ def sparse_fields(
     chosen: dict[str, frozenset[str]] = {}
     errors: dict[str, ErrorObject] = {}
     for parameter, value in parameters:
+        if len(errors) == MOST_ERRORS:
+            break
         named = _FIELDS.fullmatch(parameter)
         if named is None:
             errors[parameter] = _bad_parameter(parameter, "The only parameters here are fields[TYPE].")
@@ -163,7 +169,7 @@ def _name(text: str) -> str:
 def _parse(text: str) -> _MediaType | None:
     """The media type that `text` is, None if its parameters cannot be read."""
     _, semicolon, rest = text.partition(";")
-    if not _PARAMETERS.fullmatch(semicolon + rest):
+    if len(text) > _LONGEST or not _PARAMETERS.fullmatch(semicolon + rest):
         return None
     found = _PARAMETER.findall(rest)
     return _MediaType(

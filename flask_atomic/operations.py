@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 from .errors import Token, pointer
@@ -33,12 +34,16 @@ Linkage = Identifier | tuple[Identifier, ...] | None
 
 
 class Ref(NamedTuple):
-    """What an operation targets: a resource, a relationship of one, or (`id` and `lid` both None) a collection."""
+    """What an operation targets: a resource, a relationship of one, or (`id` and `lid` both None) a collection.
+
+    :param meta: the `meta` of the member `ref`; a `href` has none.
+    """
 
     type: str
     id: str | None
     lid: str | None
     relationship: str | None
+    meta: Mapping[str, Any] = MappingProxyType({})
 
 
 class ResourceObject(NamedTuple):

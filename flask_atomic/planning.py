@@ -7,13 +7,13 @@ away and made again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
 from .codec import InvalidResource
 from .context import Performing
-from .errors import Code, ErrorObject, OperationFailed, RequestFailed, Token, Transient
+from .errors import MOST_ERRORS, Code, ErrorObject, OperationFailed, RequestFailed, Token, Transient
 from .operations import Identifier, Linkage, Operation, Ref, ResourceObject
 from .plugins import Binding, Plugins
 from .resources import Relationship
@@ -29,11 +29,15 @@ def plan(operations: Sequence[Operation], plugins: Plugins, max_members: int | N
     :raises RequestFailed: 400, 403, 404, 409 or 422 with everything that is wrong with any of them.
     """
     planner = _Planner(plugins, max_members)
-    steps = [planner.step(operation) for operation in operations]
+    steps = [planner.step(operation) for operation in operations if len(planner.errors) < MOST_ERRORS]
     if planner.errors:
         raise RequestFailed(*planner.errors)
     planned = tuple(step for step in steps if step is not None)
     return Plan(planned, frozenset(step.binding.layer for step in planned))
+
+
+_MOST_ALIKE = 20
+"""How many ids may have the same hash; of those that are not made for it, two have."""
 
 
 class _Unplannable(Exception):
@@ -49,6 +53,7 @@ class _Planner:
         self._authorize = plugins.authorize
         self._declared: set[tuple[str, str]] = set()
         self._removed: set[tuple[str, str]] = set()
+        self._alike: dict[int, list[Any]] = {}  # ids by their hash
         self.errors: list[ErrorObject] = []
 
     def step(self, operation: Operation) -> Step | None:
@@ -85,7 +90,7 @@ class _Planner:
         linkage = self._relationships(operation, binding, data)
         self._require_relationships(operation, binding, data)
         attributes = self._attributes(operation, binding, data, partial=False)
-        return Step(operation, "add", binding, target, None, attributes, linkage)
+        return Step(operation, "add", binding, target, None, attributes, linkage, {})  # what is new has no version yet
 
     def _update(self, operation: Operation) -> Step:
         data = _resource_object(operation)
@@ -103,7 +108,8 @@ class _Planner:
             with suppress(_Unplannable):
                 self._permit(operation, binding, "update", relationship, "data", "relationships", relationship.name)
         attributes = self._attributes(operation, binding, data, partial=True)
-        return Step(operation, "update", binding, target, None, attributes, linkage)
+        versions = self._versions(operation, binding)
+        return Step(operation, "update", binding, target, None, attributes, linkage, versions)
 
     def _remove(self, operation: Operation) -> Step:
         assert operation.ref is not None
@@ -113,7 +119,7 @@ class _Planner:
         self._permit(operation, binding, "remove", None, "op")
         if target.lid is not None:
             self._removed.add((target.type, target.lid))
-        return Step(operation, "remove", binding, target, None, {}, {})
+        return Step(operation, "remove", binding, target, None, {}, {}, self._versions(operation, binding))
 
     def _identity_of_new(self, operation: Operation, binding: Binding, data: ResourceObject) -> Key | None:
         policy = binding.resource.client_ids
@@ -129,6 +135,7 @@ class _Planner:
         if id_ is None:
             detail = f"The id cannot be one of '{data.type}'."
             raise self._stop(operation, Code.INVALID_ID, detail, "data", "id")
+        self._admit(operation, id_, "data", "id")
         return Key(data.type, id_, None)
 
     def _declare(self, operation: Operation, type_: str, lid: str) -> None:
@@ -174,7 +181,8 @@ class _Planner:
     ) -> Mapping[str, Any]:
         codec = binding.resource.codec
         try:
-            return codec.load(data.attributes, id=None if partial else data.id, partial=partial)
+            id_ = None if partial else data.id
+            return codec.load(data.attributes, relationships=data.relationships, id=id_, partial=partial)
         except InvalidResource as invalid:
             for problem in invalid.problems:
                 tokens = problem.tokens if set(problem.tokens[:1]) <= set(data.members) else ()
@@ -202,7 +210,8 @@ class _Planner:
         assert not isinstance(operation.data, ResourceObject)
         missing_allowed = operation.op == "remove"
         linkage = self._linkage(operation, relationship, operation.data, "data", missing_allowed=missing_allowed)
-        return Step(operation, verb, binding, target, relationship, {}, {relationship: linkage})
+        versions = self._versions(operation, binding)
+        return Step(operation, verb, binding, target, relationship, {}, {relationship: linkage}, versions)
 
     def _relationships(
         self, operation: Operation, binding: Binding, data: ResourceObject
@@ -286,6 +295,19 @@ class _Planner:
             raise _Unplannable
         return key
 
+    def _versions(self, operation: Operation, binding: Binding) -> Mapping[str, tuple[Token, ...]]:
+        """The versions that the operation names, each with where; the `meta` of other types may say anything."""
+        versions: dict[str, tuple[Token, ...]] = {}
+        for member, meta in _metas(operation) if binding.versioned else ():
+            path = (member, "meta", "version")
+            version = meta.get("version", _NOT_NAMED)
+            if isinstance(version, str) and version:
+                versions.setdefault(version, path)
+            elif version is not _NOT_NAMED:
+                detail = "A version is a string of one or more characters, as results show it."
+                self._fail(operation, Code.INVALID_OPERATION, detail, *path)
+        return versions
+
     def _key(self, operation: Operation, binding: Binding, identifier: Identifier, *path: Token) -> Key | None:
         """The key of a resource that must be there; None for an id that none can have, and for a wrong local id.
 
@@ -293,7 +315,10 @@ class _Planner:
         """
         if identifier.lid is None:
             id_ = binding.layer.parse_id(resource=binding.resource, text=identifier.id)
-            return None if id_ is None else Key(identifier.type, id_, None)
+            if id_ is None:
+                return None
+            self._admit(operation, id_, *path)
+            return Key(identifier.type, id_, None)
         name = identifier.type, identifier.lid
         if name not in self._declared:
             detail = "No earlier operation adds a resource with this type and local id."
@@ -304,6 +329,15 @@ class _Planner:
             self._fail(operation, Code.RESOURCE_NOT_FOUND, detail, *path, "lid")
             return None
         return Key(identifier.type, None, identifier.lid)
+
+    def _admit(self, operation: Operation, id_: Any, *path: Token) -> None:
+        """Refuse ids that were chosen to share a hash, as UUIDs can be: to look them up takes quadratic time."""
+        alike = self._alike.setdefault(hash(id_), [])
+        if id_ not in alike:
+            alike.append(id_)
+            if len(alike) > _MOST_ALIKE:
+                detail = "Too many ids of the request have the same hash."
+                raise RequestFailed(ErrorObject.of(Code.INVALID_ID, detail, pointer=operation.pointer(*path)))
 
     def _binding(self, operation: Operation, type_: str, *path: Token) -> Binding:
         binding = self._bindings.get(type_)
@@ -365,6 +399,17 @@ _VERBS_ON_RELATIONSHIPS: Mapping[str, Verb] = {
 def _resource_object(operation: Operation) -> ResourceObject:
     assert isinstance(operation.data, ResourceObject)
     return operation.data
+
+
+_NOT_NAMED = object()
+
+
+def _metas(operation: Operation) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The members of an operation that name its target, each with its `meta`."""
+    if isinstance(operation.data, ResourceObject):
+        yield "data", operation.data.meta
+    if operation.ref is not None:
+        yield "ref", operation.ref.meta
 
 
 def _not_found(identifier: Identifier) -> str:

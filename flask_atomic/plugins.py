@@ -22,6 +22,7 @@ __all__ = ["Binding", "Hook", "Layer", "Plugins", "bind"]
 
 _VERSIONS = range(OLDEST_HOOKS_VERSION, HOOKS_VERSION + 1)
 _OWED = ("begin", "commit", "rollback", "parse_id", "get", "identify")
+_OWED_FOR_VERSIONS = ("version", "match_version")
 
 
 class Layer:
@@ -38,6 +39,8 @@ class Layer:
         self.claim = callers["claim"]
         self.independent = callers["independent"]
         self.exclusive = callers["exclusive"]
+        self.versioned = callers["versioned"]
+        self.remembers = callers["remembers"]
         self.begin = CheckedHook(callers["begin"])
         self.prepare = CheckedHook(callers["prepare"])
         self.commit = CheckedHook(callers["commit"])
@@ -46,6 +49,8 @@ class Layer:
         self.get = CheckedHook(callers["get"])
         self.identify = CheckedHook(callers["identify"])
         self.linkage = CheckedHook(callers["linkage"])
+        self.version = CheckedHook(callers["version"])
+        self.match_version = CheckedHook(callers["match_version"])
         self.add = CheckedHook(callers["add"])
         self.update = CheckedHook(callers["update"])
         self.remove = CheckedHook(callers["remove"])
@@ -53,6 +58,9 @@ class Layer:
         self.set_relationship = CheckedHook(callers["set_relationship"])
         self.remove_from_relationship = CheckedHook(callers["remove_from_relationship"])
         self.flush = CheckedHook(callers["flush"])
+        self.recall = CheckedHook(callers["recall"])
+        self.remember = CheckedHook(callers["remember"])
+        self.forget = CheckedHook(callers["forget"])
         self.can_prepare = self.supports("prepare")
         self.defers_writes = self.supports("flush")
 
@@ -74,6 +82,8 @@ class Binding:
     :param shown_to_many: the types that the others hold.
     :param refers_to_itself: whether resources of the type can be related to others of it.
     :param exclusive: the relationships that can take a related resource from another resource of this type.
+    :param versioned: whether resources of the type have versions.
+    :param remembers: whether the layer can remember the answer to a request that writes the type.
     """
 
     resource: Resource
@@ -84,6 +94,8 @@ class Binding:
     shown_to_many: frozenset[str]
     refers_to_itself: bool
     exclusive: frozenset[Relationship]
+    versioned: bool
+    remembers: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +201,11 @@ def _register(manager: pluggy.PluginManager, plugin: object, versions: range) ->
     given = getattr(plugin, "name", None)
     name = given if isinstance(given, str) else getattr(plugin, "__name__", type(plugin).__name__)
     _check_version(name, getattr(plugin, "hooks_version", versions[-1]), versions)
+    if type(plugin).__hash__ is None:
+        raise ConfigurationError(
+            f"The plugin '{name}' cannot be hashed, since its class compares by value. Compare by identity: "
+            f"@dataclass(eq=False)."
+        )
     try:
         registered = manager.register(plugin, name)
     except pluggy.PluginValidationError as error:
@@ -285,7 +302,8 @@ def _layer(manager: pluggy.PluginManager, name: str, plugin: object, hooks: Iter
 
 
 def _binding(resource: Resource, layer: Layer) -> Binding:
-    _check_owed(layer, resource)
+    versioned = layer.versioned(resource=resource) is True
+    _check_owed(layer, resource, versioned)
     shown = tuple(relationship for relationship in resource.relationships.values() if relationship.shown)
     return Binding(
         resource=resource,
@@ -300,6 +318,8 @@ def _binding(resource: Resource, layer: Layer) -> Binding:
             for relationship in resource.relationships.values()
             if _exclusive(layer, resource, relationship)
         ),
+        versioned=versioned,
+        remembers=layer.supports("recall") and layer.remembers(resource=resource) is not False,
     )
 
 
@@ -335,10 +355,14 @@ def _names(layers: Iterable[Layer]) -> str:
     return ", ".join(f"'{layer.name}'" for layer in layers)
 
 
-def _check_owed(layer: Layer, resource: Resource) -> None:
+def _check_owed(layer: Layer, resource: Resource, versioned: bool) -> None:
     owed: list[Any] = [hook for hook in _OWED if not layer.supports(hook)]
     if any(relationship.shown for relationship in resource.relationships.values()) and not layer.supports("linkage"):
         owed.append("linkage")
+    if versioned:
+        owed += [hook for hook in _OWED_FOR_VERSIONS if not layer.supports(hook)]
+    if layer.supports("recall") and not layer.supports("remember"):
+        owed.append("remember")
     if owed:
         raise ConfigurationError(
             f"The data layer '{layer.name}', which serves '{resource.type}', lacks "

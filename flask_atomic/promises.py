@@ -11,7 +11,8 @@ from typing import Any
 
 import pluggy
 
-from .errors import OperationFailed, PluginDefect, RequestFailed
+from .errors import OperationFailed, PluginDefect, RequestFailed, UnknownOutcome
+from .idempotency import Remembered
 
 __all__ = ["CheckedHook"]
 
@@ -33,6 +34,10 @@ class CheckedHook:
         """Call the hook; the arguments are those of its specification."""
         try:
             returned = self._call(**arguments)
+        except UnknownOutcome as error:
+            if self.name == "atomic_commit":
+                raise
+            raise self.broken("raised UnknownOutcome, which is for commits") from error
         except (OperationFailed, RequestFailed, PluginDefect):  # the last is of a hook that was called within
             raise
         except Exception as error:
@@ -95,6 +100,20 @@ def _in_linkage(returned: Any, arguments: Arguments) -> str | None:
     return None
 
 
+def _in_versions(returned: Any, arguments: Arguments) -> str | None:
+    count = len(arguments["entities"])
+    if not isinstance(returned, (list, Sequence)):
+        return f"{_kind(returned)}, not a sequence"
+    if len(returned) != count:
+        return f"a sequence of {len(returned)} for {count} entities"
+    misfits = [version for version in returned if version is not None and not (isinstance(version, str) and version)]
+    return f"{misfits[0]!r} as a version, not a text or None" if misfits else None
+
+
+def _in_match(returned: Any, arguments: Arguments) -> str | None:
+    return None if isinstance(returned, bool) else f"{_kind(returned)}, not True or False"
+
+
 def _misfits_of_many(linkage: Sequence[Any]) -> Sequence[Any]:
     return [
         related
@@ -123,15 +142,22 @@ def _in_meta(returned: Any, arguments: Arguments) -> str | None:
     return next((f"{_kind(each)}, not a mapping" for each in returned if not isinstance(each, Mapping)), None)
 
 
+def _in_remembered(returned: Any, arguments: Arguments) -> str | None:
+    return None if returned is None or isinstance(returned, Remembered) else f"{_kind(returned)}, not a Remembered"
+
+
 _FAULTS: Mapping[str, Callable[[Any, Arguments], str | None]] = {
     "atomic_begin": _in_unit,
     "atomic_parse_id": _in_id,
     "atomic_get": _in_entities,
     "atomic_identify": _in_id,
     "atomic_linkage": _in_linkage,
+    "atomic_version": _in_versions,
+    "atomic_match_version": _in_match,
     "atomic_add": _in_entity,
     "atomic_update": _in_entity,
     "atomic_flush": _in_answers,
+    "atomic_recall": _in_remembered,
     "atomic_result_meta": _in_meta,
 }
 """For a hook, what finds out what is wrong with the value that was returned; None if nothing is."""

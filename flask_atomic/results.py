@@ -28,6 +28,11 @@ def resource_objects(binding: Binding, unit: Any, references: Sequence[Reference
         )
         for shown, related in zip(objects, linkage, strict=True):
             shown.setdefault("relationships", {})[relationship.name] = {"data": _linkage(relationship, related)}
+    if binding.versioned:
+        versions = binding.layer.version(unit=unit, resource=binding.resource, entities=entities)
+        for shown, version in zip(objects, versions, strict=True):
+            if version is not None:
+                shown["meta"] = {**shown.get("meta", {}), "version": version}
     return objects
 
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from . import document, execution, href, planning, strictjson
+from .context import current_request
+from .errors import RequestFailed
+from .idempotency import Idempotency
+from .loggers import defects
 from .plugins import Plugins
+from .repeats import Repeats
 from .resources import Catalog, Record
+from .retries import Retries
 from .settings import Settings
 
 __all__ = ["Service"]
-
-_logger = logging.getLogger(__name__)
 
 Answer = TypeVar("Answer")
 
@@ -25,6 +28,7 @@ class Service:
         self.catalog = catalog
         self.plugins = plugins
         self.settings = settings
+        self._retries = Retries(limit=settings.retries, seconds=settings.retry_seconds)
         self.endpoint = endpoint
         """Where the application put the endpoint, as far as that is known without a request."""
 
@@ -39,6 +43,7 @@ class Service:
         endpoint: href.Endpoint,
         present: Callable[[Sequence[Record]], Answer],
         elsewhere: href.Elsewhere | None = None,
+        idempotency: Idempotency[Answer] | None = None,
     ) -> Answer:
         """Perform the operations of a document, all or none.
 
@@ -46,18 +51,29 @@ class Service:
         :param present: makes the answer from a record for each operation. It is called before the commit: what cannot
             be presented is not stored either.
         :param elsewhere: where else in the application a `href` may lead.
+        :param idempotency: what the answer is remembered under; None if a repeat is to be performed again.
         :return: the answer.
         :raises RequestFailed: if the request is refused; nothing was changed then, unless the code is
-            `partly-committed`.
+            `partly-committed` or `outcome-unknown`.
         """
         operations = document.read(
-            strictjson.parse(body, self.settings.max_depth),
+            strictjson.parse(body, self.settings.max_depth, self.settings.max_values),
             lambda reference: href.resolve(reference, endpoint, self.catalog, elsewhere),
             self.settings.max_operations,
         )
+        current_request.operations = len(operations)
         plan = planning.plan(operations, self.plugins, self.settings.max_members)
-        records, answer = execution.perform(plan, self.plugins, present, batch=self.settings.batch)
-        self._tell(records)
+        repeats = None if idempotency is None else Repeats(plan, self.plugins, idempotency)
+        try:
+            records, answer = execution.perform(
+                plan, self.plugins, present, batch=self.settings.batch, retries=self._retries, repeats=repeats
+            )
+        except RequestFailed as failure:
+            if repeats is None:
+                raise
+            return repeats.recall_instead_of(failure)
+        if records is not None:
+            self._tell(records)
         return answer
 
     def _tell(self, records: Sequence[Record]) -> None:
@@ -65,4 +81,4 @@ class Service:
             try:
                 committed(records=records)
             except Exception:
-                _logger.exception("The plugin '%s' failed in atomic_committed.", name)
+                defects.exception("The plugin '%s' failed in atomic_committed.", name)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
-from .errors import Code, ErrorObject, OperationFailed, Token, Unprocessable
+from .errors import Code, ErrorObject, OperationFailed, Stale, Token, Unprocessable
 from .operations import Operation, ResourceObject
 from .plugins import Binding, Layer
 from .resources import Relationship, Resource
@@ -38,6 +38,7 @@ class Step(NamedTuple):
     :param relationship: the relationship that the operation is on, if it is on one.
     :param attributes: loaded values by the attribute of the entity.
     :param linkage: the relationships to write.
+    :param versions: those that the target must have, each with where the operation names it.
     """
 
     operation: Operation
@@ -47,6 +48,7 @@ class Step(NamedTuple):
     relationship: Relationship | None
     attributes: Mapping[str, Any]
     linkage: Mapping[Relationship, PlannedLinkage]
+    versions: Mapping[str, tuple[Token, ...]]
 
     @property
     def may_wait(self) -> bool:
@@ -77,6 +79,8 @@ class Step(NamedTuple):
 
     def blame(self, failure: OperationFailed) -> ErrorObject:
         """The error object of what a layer or a plugin raised: at the member it blames if that was sent."""
+        if isinstance(failure, Stale):
+            return self.error(failure.code, failure.detail, *next(iter(self.versions.values()), ()))
         return blame(self.operation, self.binding.resource, failure)
 
 

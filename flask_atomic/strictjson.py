@@ -27,11 +27,12 @@ class _Flaw(str):
     """Stands, in the second parse, in the place of an unusable value; its text says what is wrong."""
 
 
-def parse(body: bytes | str, max_depth: int) -> Any:
+def parse(body: bytes | str, max_depth: int, max_values: int | None = None) -> Any:
     """Return the value that `body` (UTF-8) holds.
 
     :param max_depth: how deep objects and arrays may stand in each other; the value itself is the first level.
-    :raises RequestFailed: 400, with a pointer where a value is to blame.
+    :param max_values: how many members all objects and elements all arrays may have together; None for any number.
+    :raises RequestFailed: 400, with a pointer where a value is to blame; 413 for too many values.
     """
     try:
         text = (body.encode() if isinstance(body, str) else body).decode()
@@ -46,7 +47,11 @@ def parse(body: bytes | str, max_depth: int) -> Any:
     except ValueError:
         raise _diagnosis(text) from None
     _refuse_unstorable_text(text, value)
-    if _too_deep(value, max_depth):
+    deepest, values = _measure(value, max_depth)
+    if max_values is not None and values > max_values:
+        detail = f"More than {max_values} values were sent, that is members of objects and elements of arrays."
+        raise _refusal(detail, code=Code.TOO_LARGE)
+    if deepest > max_depth:
         detail = f"Objects and arrays stand more than {max_depth} deep in each other."
         raise _refusal(detail, _first_too_deep(value, max_depth))
     return value
@@ -122,9 +127,11 @@ def _diagnosis(text: str) -> RequestFailed:
     return _refusal(str(flaw), tokens)
 
 
-def _too_deep(value: Any, max_depth: int) -> bool:
+def _measure(value: Any, max_depth: int) -> tuple[int, int]:
+    """How deep objects and arrays stand in each other, and how many values they hold; no further than one too deep."""
     level: list[Any] = [[value]]
-    for _ in range(max_depth + 1):
+    values = 0
+    for depth in range(max_depth + 1):
         level = [
             inner
             for outer in level
@@ -132,8 +139,9 @@ def _too_deep(value: Any, max_depth: int) -> bool:
             if type(inner) is dict or type(inner) is list
         ]
         if not level:
-            return False
-    return True
+            return depth, values
+        values += sum(map(len, level))
+    return max_depth + 1, values
 
 
 def _first_too_deep(value: Any, max_depth: int) -> list[Token]:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Collection, Iterable, Mapping
 from functools import cached_property
 from types import TracebackType
 from typing import Any
 from uuid import uuid4
 
-from .errors import Code, ErrorObject, RequestFailed
+from .errors import Code, ErrorObject, RequestFailed, UnknownOutcome
+from .loggers import transactions
 from .plugins import Layer
 
 __all__ = ["Transaction", "refuse_unless_atomic"]
-
-_logger = logging.getLogger(__name__)
 
 
 def refuse_unless_atomic(written: Collection[Layer]) -> None:
@@ -66,8 +64,9 @@ class Transaction:
         """Let the layers vote, then commit: first the one that cannot vote, if any, then those that said yes.
 
         :raises RequestFailed: `partly-committed` if a layer failed after others had committed; those that remain are
-            committed still.
-        :raises Exception: whatever a vote or the first commit raised. Nothing is committed then.
+            committed still. `outcome-unknown` if the first to commit cannot tell whether it has; the others are to be
+            rolled back.
+        :raises Exception: whatever else a vote or the first commit raised. Nothing is committed then.
         """
         writing = [layer for layer in self._order if layer in self._units and layer in self._written]
         for layer in writing:
@@ -80,6 +79,8 @@ class Transaction:
                 layer.commit(unit=self._units[layer])
             except BaseException as error:  # also what ends the process must not keep the others from committing
                 if not committed:
+                    if isinstance(error, UnknownOutcome):
+                        self._tell_unknown(layer, [other for other in writing if other is not layer], error)
                     raise
                 failures[layer] = error
             else:
@@ -97,12 +98,24 @@ class Transaction:
         known = f"Committed: {_names(committed)}. Not known, since the commit failed: {_names(failures)}."
         for layer, error in failures.items():
             told = "Transaction %s: the layer '%s' failed to commit, although it had voted for it. %s"
-            _logger.critical(told, self.id, layer.name, known, exc_info=error)
+            extra = {"error_id": self.id}
+            transactions.critical(told, self.id, layer.name, known, exc_info=error, extra=extra)
         first = min(failures.values(), key=lambda error: isinstance(error, Exception))
         if not isinstance(first, Exception):
             raise first
         detail = f"The operations are stored in part. {known} The log has more under the id."
         raise RequestFailed(ErrorObject.of(Code.PARTLY_COMMITTED, detail, id=self.id)) from first
+
+    def _tell_unknown(self, layer: Layer, others: Collection[Layer], error: UnknownOutcome) -> None:
+        """Log what is known where nobody can tell whether the first commit was made, and raise.
+
+        :raises RequestFailed: `outcome-unknown`.
+        """
+        known = f" Not known: '{layer.name}'. Rolled back: {_names(others)}." if others else ""
+        told = "Transaction %s: the layer '%s' was lost while it committed.%s"
+        transactions.critical(told, self.id, layer.name, known, exc_info=error, extra={"error_id": self.id})
+        detail = f"{error.detail}{known} The log has more under the id."
+        raise RequestFailed(ErrorObject.of(error.code, detail, id=self.id)) from error
 
     def rollback(self) -> None:
         """Roll back each unit that is still open, each by itself: the failure of one is logged and stops no other."""
@@ -111,7 +124,7 @@ class Transaction:
             try:
                 layer.rollback(unit=unit)
             except Exception:
-                _logger.exception("The layer %s failed to roll back.", layer.name)
+                transactions.exception("The layer %s failed to roll back.", layer.name)
             except BaseException:
                 self.rollback()
                 raise

@@ -15,14 +15,18 @@ from .identity import Identity
 from .operations import Operations
 from .reading import Reading
 from .relationships import Relationships
+from .repeats import Repeats
 from .tested import TestedLayer
 from .units import Units
+from .versions import Versions
 from .waiting import Waiting
 
 __all__ = ["LayerContract"]
 
 
-class LayerContract(Concurrency, Units, Waiting, Relationships, Operations, Reading, Identity, Declared):
+class LayerContract(
+    Concurrency, Units, Repeats, Versions, Waiting, Relationships, Operations, Reading, Identity, Declared
+):
     """Every promise that a data layer makes, as tests for pytest.
 
     Inherit it in a class `Test...` whose fixture `application` gives a Flask application with one `Atomic` that has
@@ -34,8 +38,9 @@ class LayerContract(Concurrency, Units, Waiting, Relationships, Operations, Read
 
     lacks: Collection[str] = frozenset()
     """What the layer does without: of the hooks `prepare`, `linkage`, `add`, `update`, `remove`, `add_to_relationship`,
-    `set_relationship`, `remove_from_relationship` and `flush`; and `client_ids`, `to_one`, `to_many`, `to_own_type` if
-    no type can be declared with client-generated ids, or with such a relationship. That it is not there is tested, too.
+    `set_relationship`, `remove_from_relationship`, `flush` and `forget`; and `client_ids`, `to_one`, `to_many`,
+    `to_own_type`, `versions`, `repeats` if no type can be declared with client-generated ids, with such a relationship,
+    with versions, or with answers that are remembered. That it is not there is tested, too.
     """
 
     samples: Mapping[str, Sequence[Mapping[str, Any]]] = SAMPLES

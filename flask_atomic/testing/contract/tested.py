@@ -29,6 +29,7 @@ OPTIONAL_HOOKS = (
     "set_relationship",
     "remove_from_relationship",
     "flush",
+    "forget",
 )
 """The hooks, without their prefix, that a layer may do without: an application can tell that they are not there."""
 
@@ -37,6 +38,8 @@ CAPABILITIES: Mapping[str, str] = {
     "to_one": "a to-one relationship that is shown, writable and nullable",
     "to_many": "a to-many relationship that is shown and writable",
     "to_own_type": "a relationship to the own type that is shown and writable",
+    "versions": "a type with versions",
+    "repeats": "a type for which the layer remembers the answers to requests",
 }
 """What else a layer may do without, and what a type that needs it declares."""
 
@@ -167,6 +170,18 @@ class TestedLayer:
     def to_own_type(self) -> Relation:
         """A relationship to the type that declares it."""
         found: Relation = self._found("to_own_type")
+        return found
+
+    @property
+    def versioned(self) -> Resource:
+        """A type with versions."""
+        found: Resource = self._found("versions")
+        return found
+
+    @property
+    def remembering(self) -> Resource:
+        """A type for which the layer remembers answers."""
+        found: Resource = self._found("repeats")
         return found
 
     def _found(self, capability: str) -> Any:
@@ -306,9 +321,19 @@ def _to_own_type(tested: TestedLayer) -> Iterator[Relation]:
     return (each for each in tested.relations if each.relationship.type == each.resource.type)
 
 
+def _versions(tested: TestedLayer) -> Iterator[Resource]:
+    return (each for each in tested.resources if tested.bindings[each.type].versioned)
+
+
+def _repeats(tested: TestedLayer) -> Iterator[Resource]:
+    return (binding.resource for binding in tested.bindings.values() if binding.remembers)
+
+
 _FINDERS: Mapping[str, Callable[[TestedLayer], Iterator[Any]]] = {
     "client_ids": _client_ids,
     "to_one": _to_one,
     "to_many": _to_many,
     "to_own_type": _to_own_type,
+    "versions": _versions,
+    "repeats": _repeats,
 }

@@ -91,6 +91,21 @@ class Units:
         """Of a resource that was there before."""
         _test_rollback(tested, _relationship_changes(tested, tested.to_many), Work.flush)
 
+    @promise(
+        "atomic_begin", "After a `Transient` the same operations are performed in a new unit", needs={"client_ids"}
+    )
+    def test_what_was_rolled_back_can_be_done_again(self, tested: TestedLayer) -> None:
+        """With the same id: nothing of the first unit is in the way."""
+        resource = tested.with_client_ids
+        (id_,) = tested.free_ids(resource)
+        for end in (Work.flush, Work.prepare):
+            with tested.work() as work:
+                work.add(resource, id=id_)
+                end(work)
+                work.rollback()
+        tested.done(lambda work: work.add(resource, id=id_))
+        expect_attributes("What was added in the end", resource, tested.look(resource, id_), tested.sample(resource, 0))
+
     @promise("atomic_prepare", "A vote makes nothing lasting")
     def test_rollback_after_the_vote(self, tested: TestedLayer) -> None:
         """Another layer may have voted against."""

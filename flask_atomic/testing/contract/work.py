@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from ...hookspecs import Entity, Id, Reference, Related, Relationship, Resource
+from ...hookspecs import Entity, Id, Reference, Related, Relationship, Remembered, Resource
 
 if TYPE_CHECKING:
     from .tested import Relation, TestedLayer
@@ -118,6 +118,41 @@ class Work:
         """The id of the related resource or None, or the ids of all members in an order of their own."""
         (related,) = self.linkage(relationship, reference)
         return sorted(related, key=str) if relationship.many else related
+
+    def versions(self, *references: Reference) -> list[str | None]:
+        """What `atomic_version` returns."""
+        entities = [reference.entity for reference in references]
+        resource = references[0].resource
+        return list(self._layer.version(unit=self.unit, resource=resource, entities=entities))
+
+    def version(self, reference: Reference) -> str | None:
+        """The version of one resource."""
+        (version,) = self.versions(reference)
+        return version
+
+    def matches(self, reference: Reference, version: str | None) -> bool:
+        """What `atomic_match_version` returns."""
+        matches: bool = self._layer.match_version(
+            unit=self.unit, resource=reference.resource, entity=reference.entity, version=version
+        )
+        return matches
+
+    def recall(self, key: str, now: int, resource: Resource | None = None) -> Remembered | None:
+        """What `atomic_recall` returns, for a request that writes one type."""
+        found: Remembered | None = self._layer.recall(
+            unit=self.unit, resources=[resource or self._tested.remembering], key=key, now=now
+        )
+        return found
+
+    def remember(self, key: str, remembered: Remembered, resource: Resource | None = None) -> None:
+        """Have an answer remembered."""
+        resources = [resource or self._tested.remembering]
+        self._layer.remember(unit=self.unit, resources=resources, key=key, remembered=remembered)
+
+    def forget(self, now: int) -> int | None:
+        """What `atomic_forget` returns."""
+        forgotten: int | None = self._layer.forget(unit=self.unit, now=now)
+        return forgotten
 
     def show(self, reference: Reference) -> Shown:
         """What the result of a resource shows that has been flushed."""
