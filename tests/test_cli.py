@@ -256,7 +256,7 @@ class TestCommand:
         done = flask(boats, "atomic", "--help")
 
         assert done.returncode == 0
-        assert {"check", "layers"} <= set(done.stdout.split())
+        assert {"check", "layers", "purge"} <= set(done.stdout.split())
 
     def test_the_demo(self, sqlite_url):
         done = flask(ROOT, "--app", "example", "atomic", "check", EXAMPLE_DATABASE_URL=sqlite_url)
@@ -281,7 +281,7 @@ _SHOWN = dict(re.findall(r"^### (.+)\n([^#]*)", (CODE / "blog.console").read_tex
 class TestDocumentation:
     """What the page on commands shows is what they print."""
 
-    @pytest.mark.parametrize(("section", "returned"), [("check", 0), ("mistake", 1), ("layers", 0)])
+    @pytest.mark.parametrize(("section", "returned"), [("check", 0), ("mistake", 1), ("layers", 0), ("purge", 0)])
     def test_a_command(self, section, returned):
         command, _, shown = _SHOWN[section].partition("\n")
         program, *arguments = shlex.split(command.removeprefix("$ "))
@@ -292,4 +292,4 @@ class TestDocumentation:
         assert (done.returncode, (done.stderr + done.stdout).strip()) == (returned, shown.strip())
 
     def test_every_command_is_run(self):
-        assert list(_SHOWN) == ["check", "mistake", "layers"]
+        assert list(_SHOWN) == ["check", "mistake", "layers", "purge"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import logging.config
 import re
 import shlex
 import sqlite3
@@ -17,6 +18,7 @@ from typing import Any, NamedTuple
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from gunicorn.app.wsgiapp import WSGIApplication
 
 import flask_atomic
 from flask_atomic.negotiation import CONTENT_TYPE
@@ -48,12 +50,14 @@ class Exchange(NamedTuple):
     """A request and its answer, as they stand in a file of exchanges.
 
     :param url: what it is sent to, None for the endpoint.
-    :param headers: those of the answer that are shown.
+    :param sent: the headers of the request that are shown.
+    :param headers: those of the answer.
     :param body: the document of the answer, None for none.
     """
 
     name: str
     url: str | None
+    sent: dict[str, str]
     document: str
     status: str
     headers: dict[str, str]
@@ -69,15 +73,17 @@ def exchanges(file: Path) -> list[Exchange]:
 
 
 def exchange(name: str, request: str, answer: str) -> Exchange:
-    url = None
+    url, sent = None, {}
     if request.startswith("POST "):
         head, _, request = request.partition("\n\n")
-        url = head.split()[1]
+        request_line, *lines = head.splitlines()
+        url, sent = request_line.split()[1], dict(line.split(": ", 1) for line in lines)
     head, _, body = answer.partition("\n\n")
     status_line, *headers = head.splitlines()
     return Exchange(
         name,
         url,
+        sent,
         request,
         status_line.removeprefix("HTTP/1.1 "),
         dict(header.split(": ", 1) for header in headers),
@@ -95,6 +101,9 @@ APPLICATIONS: dict[str, tuple[str, str]] = {
     "links": ("links", "/api/operations"),
     "table_app": ("table_app", "/operations"),
     "sqlalchemy_models": ("sqlalchemy_models", "/operations"),
+    "stale_writes": ("stale_writes", "/operations"),
+    "several_layers": ("several_layers", "/operations"),
+    "idempotency": ("idempotency", "/operations"),
 }
 """For each file of exchanges, the module that has its application, and the endpoint."""
 
@@ -103,7 +112,10 @@ def application(load: Load, name: str, file: Path) -> Flask:
     database = {
         "quickstart": [f"sqlite:///{file}"],
         "sqlalchemy_models": [f"sqlite:///{file}"],
+        "stale_writes": [f"sqlite:///{file}"],
         "table_app": [str(file)],
+        "idempotency": [f"sqlite:///{file}"],
+        "several_layers": [f"sqlite:///{file}", f"sqlite:///{file}-books"],
     }
     made: Flask = load(name).create_app(*database.get(name, []))
     return made
@@ -118,7 +130,8 @@ def test_answers_are_those_of_the_documentation(name: str, load: Load, sqlite_fi
     module, endpoint = APPLICATIONS[name]
     client = application(load, module, sqlite_file).test_client()
     for shown in exchanges(CODE / f"{name}.http"):
-        answer = client.post(shown.url or endpoint, data=shown.document, content_type=CONTENT_TYPE)
+        url = shown.url or endpoint
+        answer = client.post(url, data=shown.document, content_type=CONTENT_TYPE, headers=shown.sent)
         given = json.loads(answer.data) if answer.data else None
         assert (shown.name, given) == (shown.name, shown.body)
         assert f"{answer.status_code} {HTTPStatus(answer.status_code).phrase}" == shown.status
@@ -138,17 +151,13 @@ def test_the_command_of_the_quickstart_sends_the_request(load: Load, sqlite_file
 # ------------------------------------------------------------------------------------------------------------ plugins
 
 
-def test_the_test_of_an_application_passes(load: Load) -> None:
-    load("testing_app").test_a_pair_is_added()
-
-
 def post(client: FlaskClient, *operations: dict[str, Any]) -> tuple[int, Any]:
     answer = client.post("/operations", json={"atomic:operations": operations})
     return answer.status_code, answer.json and {**answer.json}
 
 
-def article(title: str, owner: str = "ada") -> dict[str, Any]:
-    return {"op": "add", "data": {"type": "articles", "attributes": {"title": title, "owner": owner}}}
+def article(title: str) -> dict[str, Any]:
+    return {"op": "add", "data": {"type": "articles", "attributes": {"title": title}}}
 
 
 def entry(text: str) -> dict[str, Any]:
@@ -190,19 +199,6 @@ def test_articles_are_kept(load: Load) -> None:
     assert (status, document["errors"][0]["detail"]) == (403, "Articles are kept.")
 
 
-def test_the_wrappers_of_the_documentation_wrap(load: Load) -> None:
-    hooks = load("hooks")
-    stopwatch = hooks.Stopwatch()
-    client = hooks.create_app(hooks.OnlyOwnArticles(), stopwatch).test_client()
-    assert post(client, article("Mine"), article("Theirs", "bob"))[0] == 200
-    assert len(stopwatch.seconds) == 1
-    update = {"op": "update", "data": {"type": "articles", "id": "1", "attributes": {"title": "Changed"}}}
-    assert post(client, update)[0] == 200
-    update["data"]["id"] = "2"  # type: ignore[index]
-    status, document = post(client, update)
-    assert (status, document["errors"][0]["detail"]) == (403, "The article is somebody else's.")
-
-
 def test_both_endpoints_serve_and_one_wants_a_token(load: Load) -> None:
     application = load("endpoints").create_app()
     client = application.test_client()
@@ -220,6 +216,101 @@ def test_documents_are_performed_without_http(load: Load) -> None:
     endpoints = load("endpoints")
     results = endpoints.import_notes(endpoints.create_app(), ["one", "two"])
     assert [result["data"]["attributes"]["text"] for result in results] == ["one", "two"]
+
+
+def test_a_job_pays_once(load: Load, sqlite_file: Path) -> None:
+    idempotency = load("idempotency")
+    with idempotency.create_app(f"sqlite:///{sqlite_file}").app_context():
+        first = idempotency.pay_salaries("May", [100, 200])
+        assert [result["data"]["id"] for result in first] == ["1", "2"]
+        assert idempotency.pay_salaries("May", [100, 200]) == first
+        assert [result["data"]["id"] for result in idempotency.pay_salaries("June", [100])] == ["3"]
+
+
+def test_keys_are_those_of_a_user(load: Load, sqlite_file: Path) -> None:
+    client = load("idempotency").create_app(f"sqlite:///{sqlite_file}").test_client()
+    document = {"atomic:operations": [{"op": "add", "data": {"type": "payments", "attributes": {"amount": 1}}}]}
+    answers = [
+        client.post("/operations", json=document, headers={"Idempotency-Key": '"a"'}, auth=(user, "secret"))
+        for user in ("ann", "bob", "ann")
+    ]
+    assert [answer.headers.get("Idempotency-Replayed") for answer in answers] == [None, None, "true"]
+
+
+# ----------------------------------------------------------------------------------------------------------- security
+
+
+def test_who_is_logged_in_sends_operations(load: Load) -> None:
+    client = load("login_session").create_app().test_client()
+    note = {"op": "add", "data": {"type": "notes", "attributes": {"text": "One"}}}
+    assert post(client, note)[0] == 401
+    assert client.post("/login", data={"name": "ann", "password": "wrong"}).status_code == 401
+    login = client.post(
+        "/login", data={"name": "ann", "password": "correct horse"}, base_url="https://localhost"
+    ).headers["Set-Cookie"]
+    assert {"Secure", "HttpOnly", "SameSite=Lax"} <= set(login.split("; "))
+    document = {"atomic:operations": [note]}
+    assert client.post("/operations", json=document, base_url="https://localhost").status_code == 200
+
+
+@pytest.mark.parametrize("given", [None, "Bearer", "Bearer ", "Bearer wrong", "Basic YW5uOmE=", "Bearer a=b", "é"])
+def test_a_token_is_asked_for(given: str | None, load: Load) -> None:
+    client = load("login_token").create_app().test_client()
+    answer = client.post("/operations", json={}, headers={} if given is None else {"Authorization": given})
+    assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, "Bearer")
+
+
+def test_a_token_is_good_for_some_operations(load: Load) -> None:
+    client = load("login_token").create_app().test_client()
+    note, entry_ = (
+        {"op": "add", "data": {"type": type_, "attributes": {"text": "One"}}} for type_ in ("notes", "entries")
+    )
+    removal = {"op": "remove", "ref": {"type": "notes", "id": "1"}}
+
+    def send(whose: str, *operations: dict[str, Any]) -> tuple[int, list[Any]]:
+        headers = {"Authorization": f"Bearer {whose}'s token"}
+        answer = client.post("/operations", json={"atomic:operations": operations}, headers=headers)
+        return answer.status_code, [error["source"]["pointer"] for error in (answer.json or {}).get("errors", [])]
+
+    assert send("bob", note) == (200, [])
+    assert send("bob", note, removal) == (403, ["/atomic:operations/1"])
+    assert send("ann", entry_) == (403, ["/atomic:operations/0"])
+    assert send("ann", removal) == (204, [])
+
+
+# ---------------------------------------------------------------------------------------------------------- operation
+
+
+def test_the_log_is_as_the_page_on_operation_says(load: Load, sqlite_file: Path, capsys: Any) -> None:
+    operation = load("operation")
+    loggers = [logging.getLogger(name) for name in operation.LOGGING["loggers"]]
+    client = operation.create_app(f"sqlite:///{sqlite_file}").test_client()
+    logging.config.dictConfig(operation.LOGGING)
+    try:
+        document = {"atomic:operations": [article("One"), {"op": "remove", "ref": {"type": "articles", "id": "9"}}]}
+        assert client.post("/operations", json=document, headers={"X-Request-ID": "7f3a"}).status_code == 404
+    finally:
+        for logger in loggers:
+            logger.handlers.clear()
+            logger.propagate = True
+            logger.setLevel(logging.NOTSET)
+    told = capsys.readouterr().err.splitlines()[-1]
+    request = "Request 7f3a: 404 resource-not-found; operations: 2, attempts: 1"
+    assert re.fullmatch(rf"[-0-9:, ]+ INFO flask_atomic.requests \[7f3a\] {request}, \d\.\d{{4}} s", told)
+
+
+def test_gunicorn_takes_its_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["gunicorn", "-c", str(CODE / "gunicorn_conf.py"), "operation:create_app()"])
+    settings = WSGIApplication().cfg
+    assert (settings.worker_class_str, settings.workers, settings.threads) == ("gthread", 4, 8)
+    assert (settings.max_requests, settings.max_requests_jitter, settings.graceful_timeout) == (10_000, 1_000, 30)
+
+
+def test_the_pool_has_what_the_page_on_operation_says(load: Load, sqlite_file: Path) -> None:
+    operation = load("operation")
+    with operation.create_app(f"sqlite:///{sqlite_file}").app_context():
+        pool = operation.db.engine.pool
+    assert (pool.size(), pool._max_overflow, pool._timeout, pool._pre_ping) == (8, 8, 5, True)
 
 
 # ------------------------------------------------------------------------------------------- the layer of the tutorial

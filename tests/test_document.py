@@ -542,6 +542,8 @@ def linkage(value):
 def in_full(operation):
     """The operation object with the members that may be left out."""
     told = {"meta": {}, **operation}
+    if "ref" in told:
+        told["ref"] = {"meta": {}, **told["ref"]}
     if "data" in told and "relationship" not in told.get("ref", {}) and "/relationships/" not in told.get("href", ""):
         told["data"] = {"attributes": {}, "relationships": {}, "meta": {}, **told["data"]}
     return told

@@ -25,7 +25,7 @@ from tests.servers import second_connection
 
 CLIENTS = 8
 ROUNDS = 9
-TIMEOUT = 60
+TIMEOUT = 240
 
 SHARED_TRACK = {"type": "musicTracks", "id": TRACK}
 SHARED_LYRIC = {"type": "lyrics", "id": "1"}

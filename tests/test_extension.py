@@ -140,6 +140,28 @@ class TestBody:
         if size > 99:
             assert Answer(None, response).errors == [(413, "too-large", None)]
 
+    @pytest.mark.parametrize("terminated", [True, False])
+    def test_one_that_ends_with_the_connection(self, client, caplog, terminated):
+        """Nobody hears the answer, but it is no defect either."""
+
+        class Gone(io.BytesIO):
+            def readinto(self, buffer):
+                raise ConnectionResetError
+
+            def read(self, size=-1):
+                raise ConnectionResetError
+
+        response = client.post(
+            "/api/operations",
+            content_type=CONTENT_TYPE,
+            content_length=99,
+            input_stream=Gone(),
+            environ_overrides={"wsgi.input_terminated": terminated},
+        )
+
+        assert Answer(None, response).errors == [(400, "bad-request", None)]
+        assert [record for record in caplog.records if record.levelno > logging.INFO] == []
+
     @pytest.mark.parametrize("value", ["", " ", "{", "[]", "null"])
     def test_none_that_can_be_read(self, client, value):
         answer = send(client, value)
@@ -689,7 +711,7 @@ def test_the_context_of_the_request_is_there():
     assert seen == [("application", "/api/operations")]
 
 
-def test_nothing_is_logged_about_what_clients_do_wrong(caplog):
+def test_what_clients_do_wrong_is_logged_as_the_end_of_a_request_and_nothing_else(caplog):
     client = seeded().client
 
     with caplog.at_level(logging.DEBUG, "flask_atomic"):
@@ -697,4 +719,6 @@ def test_nothing_is_logged_about_what_clients_do_wrong(caplog):
         post(client, remove("people", "9"))
         send(client, b"\xff")
 
-    assert caplog.records == []
+    logged = [(record.name, record.levelname, record.codes) for record in caplog.records]
+    codes = ["unknown-type", "resource-not-found", "invalid-json"]
+    assert logged == [("flask_atomic.requests", "INFO", (code,)) for code in codes]

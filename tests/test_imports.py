@@ -17,19 +17,26 @@ ORDER = [
     "operations",
     "document",
     "context",
+    "loggers",
     "problems",
     "schemas",
+    "fieldtables",
     "codec",
     "resources",
     "href",
+    "idempotency",
     "hookspecs",
+    "promises",
     "plugins",
+    "discovery",
     "steps",
     "planning",
     "transaction",
+    "repeats",
     "results",
     "known",
     "waiting",
+    "retries",
     "execution",
     "negotiation",
     "settings",
@@ -39,6 +46,7 @@ ORDER = [
     "extension",
     "cli",
     "__init__",
+    "telemetry",
     "testing",
 ]
 """The modules and packages directly in flask_atomic, each below all that it may import."""
@@ -47,8 +55,9 @@ OF_LAYERS = {"errors", "hookspecs"}
 """What of ours a data layer may import: no more than a plugin of somebody else needs."""
 
 LIBRARIES = {
-    "flask": {"links", "extension", "cli"},
-    "marshmallow_jsonapi": {"problems", "schemas", "codec", "testing"},
+    "flask": {"links", "extension", "cli", "testing"},
+    "opentelemetry": {"telemetry"},
+    "marshmallow_jsonapi": {"problems", "schemas", "fieldtables", "codec", "testing"},
 }
 """The libraries that only these modules may import."""
 

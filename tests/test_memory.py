@@ -46,13 +46,13 @@ class Interruption:
 class Harbour:
     """Boats and sailors in memory, and whatever is to happen in the middle of a request."""
 
-    def __init__(self, **options):
+    def __init__(self, *, retries=0, **options):
         self.layer = MemoryLayer()
         self.interruption = Interruption()
         atomic = Atomic(self.layer, self.interruption)
         atomic.resource(BOATS, client_ids="allowed", **options)
         atomic.resource(SAILORS)
-        self.flask = application(atomic)
+        self.flask = application(atomic, ATOMIC_RETRIES=retries)
         self.client = self.flask.test_client()
 
     def post(self, *operations):
@@ -140,6 +140,16 @@ class TestIsolation:
         harbour.meanwhile(theirs)
 
         assert harbour.post(mine).status in (200, 204)
+
+    def test_when_it_is_tried_again_it_comes_after_the_other(self):
+        harbour = Harbour(retries=1)
+        harbour.post(add("boats", attributes=named("first")))
+        harbour.meanwhile(update("boats", "1", attributes=named("theirs")))
+
+        answer = harbour.post(update("boats", "1", attributes=named("mine")), add("boats"))
+
+        assert [result["data"]["id"] for result in answer.results] == ["1", "3"]  # a number is given out once
+        assert read(harbour.client, "boats", "1")["attributes"] == {"name": "mine"}
 
     def test_a_refused_commit_leaves_what_the_other_has_stored(self, harbour):
         harbour.meanwhile(update("boats", "3", attributes=named("theirs")))

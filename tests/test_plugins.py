@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import types
+from dataclasses import dataclass
 
 import pytest
 from flask import Flask
@@ -264,6 +265,16 @@ class TestPlugins:
     def test_a_class_instead_of_an_instance(self):
         assert mistake(MemoryLayer) == "The plugin MemoryLayer is a class. Give Atomic(...) an instance of it."
 
+    def test_a_plugin_that_is_compared_by_value(self):
+        @dataclass
+        class Valued:
+            limit: int
+
+        assert mistake(MemoryLayer(), Valued(1)) == (
+            "The plugin 'Valued' cannot be hashed, since its class compares by value. Compare by identity: "
+            "@dataclass(eq=False)."
+        )
+
     def test_the_name_of_a_module_is_its_own(self):
         """Two modules are two plugins."""
         modules = [types.ModuleType("one"), types.ModuleType("two")]
@@ -279,8 +290,9 @@ class TestSettings:
             (
                 {"ATOMIC_BATCHES": True},
                 "There is no setting ATOMIC_BATCHES. The settings are: ATOMIC_BATCH, ATOMIC_BLOCK, ATOMIC_DISCOVER, "
-                "ATOMIC_MAX_DEPTH, ATOMIC_MAX_ERRORS, ATOMIC_MAX_MEMBERS, ATOMIC_MAX_OPERATIONS, ATOMIC_NO_CONTENT, "
-                "ATOMIC_STRICT_MEDIA_TYPE.",
+                "ATOMIC_IDEMPOTENCY, ATOMIC_IDEMPOTENCY_SECONDS, ATOMIC_MAX_DEPTH, ATOMIC_MAX_ERRORS, "
+                "ATOMIC_MAX_MEMBERS, ATOMIC_MAX_OPERATIONS, ATOMIC_MAX_VALUES, ATOMIC_NO_CONTENT, ATOMIC_RETRIES, "
+                "ATOMIC_RETRY_SECONDS, ATOMIC_STRICT_MEDIA_TYPE.",
             ),
             ({"ATOMIC_BATCH": 1}, "ATOMIC_BATCH is 1. It must be True or False."),
             ({"ATOMIC_BATCH": "yes"}, "ATOMIC_BATCH is 'yes'. It must be True or False."),
@@ -320,11 +332,16 @@ class TestSettings:
             "batch": True,
             "block": (),
             "discover": False,
+            "idempotency": "off",
+            "idempotency_seconds": 86_400,
             "max_depth": 100,
             "max_errors": 5,
             "max_members": 10_000,
             "max_operations": 1000,
+            "max_values": 50_000,
             "no_content": True,
+            "retries": 3,
+            "retry_seconds": 5.0,
             "strict_media_type": False,
         }
 

@@ -12,14 +12,17 @@ from flask_atomic.hookspecs import DataLayer, Observer
 from tests.application import add, application, id_, lid, post, relate, remove, schema, to_many, to_one, update
 from tests.recording import Deferring, Row, Voting
 
-START_UP = {"atomic_claim", "atomic_independent", "atomic_exclusive"}
+OF_KEYS = {"atomic_recall", "atomic_remember", "atomic_forget"}
+"""The hooks of requests with a key: tests/test_idempotency.py is about these."""
+
+START_UP = {"atomic_claim", "atomic_independent", "atomic_exclusive", "atomic_remembers", "atomic_versioned"}
 BROADCAST = [hook for hook in vars(Observer) if hook.startswith("atomic_")]
-ROUTED = [hook for hook in vars(DataLayer) if hook.startswith("atomic_") and hook not in START_UP]
+ROUTED = [hook for hook in vars(DataLayer) if hook.startswith("atomic_") and hook not in START_UP | OF_KEYS]
 
 OPERATIONS = [
     add("boats", {"sister": id_("boats", "1")}, lid="b", attributes={"name": "new"}),
     add("boats", {"sister": lid("boats", "b"), "fleet": [id_("boats", "1")]}),
-    update("boats", "1", attributes={"name": "changed"}),
+    update("boats", "1", attributes={"name": "changed"}, meta={"version": "1"}),
     relate("update", id_("boats", "1"), "sister", id_("boats", "1")),
     relate("add", id_("boats", "1"), "fleet", [id_("boats", "1")]),
     relate("remove", id_("boats", "1"), "fleet", [id_("boats", "1")]),
@@ -30,6 +33,18 @@ OPERATIONS = [
 
 class VotingLater(Voting, Deferring):
     """Has every hook that a layer can have."""
+
+    @hookimpl
+    def atomic_versioned(self):
+        return True
+
+    @hookimpl
+    def atomic_version(self, entities):
+        return ["1" for _ in entities]
+
+    @hookimpl
+    def atomic_match_version(self, version):
+        return version == "1"
 
 
 def harbour(*plugins):
@@ -178,16 +193,23 @@ BROKEN = [
     ("atomic_linkage", [], "a sequence of 0 for 1 entities"),
     ("atomic_linkage", [1, 2], "a sequence of 2 for 1 entities"),
     ("atomic_linkage", [[1]], "a value of type list as the linkage of 'sister', not an id or None"),
+    ("atomic_version", None, "None, not a sequence"),
+    ("atomic_version", [], "a sequence of 0 for 1 entities"),
+    ("atomic_version", [1], "1 as a version, not a text or None"),
+    ("atomic_version", [""], "'' as a version, not a text or None"),
+    ("atomic_match_version", None, "None, not True or False"),
+    ("atomic_match_version", "yes", "a value of type str, not True or False"),
 ]
 """Hooks, what they must not return, and how the log tells it."""
 
 ONE = add("boats", {"sister": id_("boats", "1")})
+CHANGED = update("boats", "1", meta={"version": "1"})
 
 
 class TestReturnedValues:
     @pytest.mark.parametrize(("hook", "value", "told"), BROKEN)
     def test_what_cannot_be_used_is_a_defect(self, hook, value, told, caplog):
-        operations = [update("boats", "1")] if hook == "atomic_update" else [ONE]
+        operations = [CHANGED] if hook in ("atomic_update", "atomic_match_version") else [ONE]
         layer, client = harbour(plugin("spoiler", hook, lambda: value, wrapper=True))
         before = dict(layer.rows)
 

@@ -22,8 +22,11 @@ from tests.application import add, application, id_, lid, post, read, relate, re
 from tests.recording import RecordingLayer
 from tests.servers import engines_disposed, second_connection
 
-AT_START_UP = {"atomic_claim", "atomic_independent", "atomic_exclusive"}
-HOOKS = [hook for hook in vars(DataLayer) if hook.startswith("atomic_") and hook not in AT_START_UP]
+OF_KEYS = {"atomic_recall", "atomic_remember", "atomic_forget"}
+"""The hooks of requests with a key: tests/test_idempotency.py is about these."""
+
+AT_START_UP = {"atomic_claim", "atomic_independent", "atomic_exclusive", "atomic_remembers"}
+HOOKS = [hook for hook in vars(DataLayer) if hook.startswith("atomic_") and hook not in AT_START_UP | OF_KEYS]
 
 
 # ----------------------------------------------------------------------------------------------- layers that can fail

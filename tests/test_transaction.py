@@ -212,9 +212,8 @@ def test_other_ends_leave_nothing_open_either(kind, hook):
 
 
 @pytest.mark.parametrize("hook", ["begin", "get", "update", "prepare", "commit"])
-def test_what_passes_may_be_tried_again(hook):
-    """It is not tried again here: the client is told when to."""
-    fleet = Fleet(Voting)
+def test_of_what_passes_the_client_is_told_when_to_try_again(hook):
+    fleet = Fleet(Voting, ATOMIC_RETRIES=0)
     fleet.layers[0].failures[hook] = Transient("Busy.")
 
     answer = post(fleet.client, update("anchors", "1"), update("anchors", "1"))
@@ -291,7 +290,7 @@ class TestRollback:
         assert len(fleet.heard("rollback")) == 3
 
     def test_a_layer_that_fails_to_commit_is_rolled_back(self):
-        fleet = Fleet(Voting, RecordingLayer)
+        fleet = Fleet(Voting, RecordingLayer, ATOMIC_RETRIES=0)
         fleet.layers[1].failures["commit"] = Transient("Busy.")
 
         answer = post(fleet.client, update("anchors", "1"), update("boats", "1"))
@@ -478,7 +477,7 @@ class TestCommitted:
     )
     def test_nobody_hears_of_a_failure(self, hook, failure):
         witness = Witness("witness")
-        fleet = Fleet(Voting, plugins=[witness], seed=False)
+        fleet = Fleet(Voting, plugins=[witness], seed=False, ATOMIC_RETRIES=0)
         fleet.layers[0].failures[hook] = failure
 
         post(fleet.client, add("anchors"), add("anchors"))

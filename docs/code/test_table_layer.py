@@ -8,7 +8,7 @@ from flask_atomic.testing import LayerContract
 
 
 class TestTableLayer(LayerContract):
-    lacks = frozenset({"prepare", "flush"})
+    lacks = frozenset({"prepare", "flush", "versions", "repeats", "forget"})
     samples = {
         "articles": [{"title": "One"}, {"title": "Two"}],
         "tags": [{"word": "one"}, {"word": "two"}, {"word": "three"}],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from threading import get_ident
 from typing import Any
 
-from flask_atomic import MemoryLayer, Transient, hookimpl
+from flask_atomic import Conflict, MemoryLayer, Transient, hookimpl
 from flask_atomic.layers.memory import Unit
 from tests.contract.layers import DeferredLayer
 from tests.contract.planted import breaks
@@ -113,6 +113,20 @@ class BelongsToAThread(MemoryLayer):
         self.thread = self.thread or get_ident()
         assert self.thread == get_ident()
         return super().atomic_begin()
+
+
+@breaks(("atomic_begin", "After a `Transient` the same operations are performed in a new unit"))
+class NeverForgetsAnId(MemoryLayer):
+    def __init__(self) -> None:
+        super().__init__()
+        self.taken: Any = set()
+
+    @hookimpl
+    def atomic_add(self, unit: Unit, resource: Any, id: Any, attributes: Any, relationships: Any) -> Any:
+        if id in self.taken:
+            raise Conflict("The id is taken.")
+        self.taken |= {id} - {None}
+        return super().atomic_add(unit, resource, id, attributes, relationships)
 
 
 # ------------------------------------------------------------------------------------------------------------- prepare

@@ -20,8 +20,8 @@ from flask_atomic.testing import ArticleSchema, PersonSchema
 def application_of(layer: object) -> Flask:
     """An application whose people and articles the layer keeps."""
     atomic = Atomic(layer)
-    atomic.resource(PersonSchema, client_ids="allowed")
-    atomic.resource(ArticleSchema)
+    atomic.resource(PersonSchema, client_ids="allowed", versioned=True)
+    atomic.resource(ArticleSchema, versioned=True)
     application = Flask(__name__)
     application.register_blueprint(atomic.blueprint)
     return application
@@ -109,6 +109,7 @@ class ImmutableLayer(MemoryLayer):
         self, unit: Any, resource: Resource, entity: Entity, attributes: Any, relationships: Any
     ) -> Entity:
         successor = Entity(**vars(entity))
+        successor._written = entity._written
         return super().atomic_update(unit, resource, successor, attributes, relationships)
 
 

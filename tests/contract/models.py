@@ -5,10 +5,14 @@ from __future__ import annotations
 from sqlalchemy import Column, ForeignKey, String, Table
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
+from flask_atomic.layers.sqlalchemy import idempotency_table
+
 
 class Base(DeclarativeBase):
     """All models of this module share it."""
 
+
+idempotency_table(Base.metadata)
 
 reviews = Table(
     "reviews",
@@ -35,6 +39,9 @@ class Article(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     title: Mapped[str] = mapped_column(String(40))
     words: Mapped[int | None]
+    version: Mapped[int] = mapped_column()
     author_id: Mapped[int | None] = mapped_column(ForeignKey("people.id"))
     author: Mapped[Person | None] = relationship(back_populates="written")
     reviewers: Mapped[list[Person]] = relationship(back_populates="reviewed", secondary=reviews)
+
+    __mapper_args__ = {"version_id_col": version}  # noqa: RUF012

@@ -8,7 +8,13 @@ import pytest
 
 from flask_atomic import hookspecs
 from flask_atomic.testing.contract.promise import BrokenPromise, Promise
-from tests.contract import faults_of_reading, faults_of_units, faults_of_writing  # noqa: F401  # they register
+from tests.contract import (  # they register
+    faults_of_reading,  # noqa: F401
+    faults_of_repeats,  # noqa: F401
+    faults_of_units,  # noqa: F401
+    faults_of_versions,  # noqa: F401
+    faults_of_writing,  # noqa: F401
+)
 from tests.contract.planted import FAULTS, TESTS, Fault, failing_tests
 
 Found = dict[Fault, dict[str, BrokenPromise]]

@@ -152,11 +152,17 @@ def test_what_is_lacking_is_said(hook: str) -> None:
         run(HAS, under_test(made), hook)
 
 
+class Forgetful(MemoryLayer):
+    @hookimpl
+    def atomic_remembers(self) -> bool:
+        return False
+
+
 @pytest.mark.parametrize(("need", "declaration"), CAPABILITIES.items())
 def test_an_author_is_told_what_to_declare(need: str, declaration: str) -> None:
     wanted = f"declare {declaration}. If the layer cannot serve such a type, put '{need}' into `lacks`."
     with pytest.raises(AssertionError, match=re.escape(wanted)):
-        run(HAS, under_test(notes(MemoryLayer())), need)
+        run(HAS, under_test(notes(Forgetful())), need)
 
 
 def test_a_test_that_cannot_be_run_is_no_success() -> None:

@@ -1,6 +1,7 @@
 """A connection to the server that one unit of work has for itself: many commands in one round trip.
 
-Failures that may pass become `Transient` here. No text of the driver is passed on.
+Failures that may pass become `Transient` here, and a commit that may have been made `UnknownOutcome`. No text of the
+driver is passed on.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from flask_atomic import Transient
+from flask_atomic import OperationFailed, Transient, UnknownOutcome
 from redis import Redis
 from redis.exceptions import (
     AuthenticationError,
@@ -28,7 +29,7 @@ Command = Sequence[str | int]
 """The name of a command and its arguments."""
 
 _UNREACHABLE = "The store cannot be used now."
-_UNCERTAIN = "The connection to the store was lost during the commit. It is not known whether it was made."
+_LOST = "The connection to the store was lost during the commit."
 _CHANGED = "Another request has changed the same resources."
 
 
@@ -40,7 +41,7 @@ class Connection:
 
     def __init__(self, client: Redis) -> None:
         self._client: Any = client  # half of what is used of the driver has no types
-        with _told(_UNREACHABLE):
+        with _told(Transient(_UNREACHABLE)):
             self._connection: Any = self._client.connection_pool.get_connection()
         self._is_lost = False
         self._watches = False
@@ -52,7 +53,7 @@ class Connection:
         :raises Transient: if the server cannot be reached.
         """
         self._watches = self._watches or commands[0][0] == "WATCH"
-        with _told(_UNREACHABLE):
+        with _told(Transient(_UNREACHABLE)):
             return self._ask(*commands)
 
     def commit(self, commands: Sequence[Command]) -> None:
@@ -62,9 +63,10 @@ class Connection:
         is known that nothing was done.
 
         :raises Transient: if a key has changed, or the server cannot be reached.
+        :raises UnknownOutcome: if the connection is lost when nobody can tell whether the server has performed them.
         """
         self.ask(("MULTI",), *commands)
-        with _told(_UNCERTAIN):
+        with _told(UnknownOutcome(_LOST)):
             (replies,) = self._ask(("EXEC",))
         self._watches = False
         if replies is None:
@@ -111,16 +113,16 @@ class Connection:
 
 
 @contextmanager
-def _told(detail: str) -> Iterator[None]:
+def _told(lost: OperationFailed) -> Iterator[None]:
     """Translate the failures that may pass.
 
-    :param detail: what to say if the connection is lost.
+    :param lost: what to raise if the connection is lost.
     """
     try:
         yield
     except AuthenticationError:
         raise  # it is the set-up that is wrong
     except (ConnectionError, TimeoutError) as error:
-        raise Transient(detail) from error
+        raise lost from error
     except (ExecAbortError, OutOfMemoryError, ReadOnlyError) as error:
         raise Transient(_UNREACHABLE) from error

@@ -153,6 +153,7 @@ class Unit:
         """Write everything, or nothing.
 
         :raises Transient: if what was read has changed, or the server cannot be reached.
+        :raises UnknownOutcome: if the connection is lost while the server writes.
         """
         commands = [command for key, hash_ in self._hashes.items() for command in hash_.commands(key)]
         commands += [command for key, set_ in self._sets.items() for command in set_.commands(key)]

@@ -1,4 +1,4 @@
-"""Requests that meet: the one that commits last is refused if the other has changed what it read."""
+"""Requests that meet: the one that commits last is tried again, or refused, if the other has changed what it read."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def meanwhile() -> Meanwhile:
 @pytest.fixture
 def client(layer: RedisLayer, meanwhile: Meanwhile) -> AtomicClient:
     """A client of the library: Ada (1) has written the book (1) that Bob (2) reads, and there is Eve (3)."""
-    client = library.client(layer, meanwhile)
+    client = library.client(layer, meanwhile, ATOMIC_RETRIES=0)
     people = library.person("Eve", library.person("Bob", library.person("Ada")))
     assert client.send(library.book("Notes", people, relationships={"author": ADA, "readers": [BOB]})).status == 200
     return client
@@ -81,6 +81,18 @@ def test_the_last_to_commit_is_refused(client: AtomicClient, meanwhile: Meanwhil
     answer = both(client, meanwhile, last, first)
     answer.assert_error("unavailable", status=503)
     assert answer.response.headers["Retry-After"] == "1"
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("name", COLLISIONS)
+def test_if_it_is_tried_again_it_comes_after_the_other(
+    layer: RedisLayer, client: AtomicClient, redis: Redis, prefix: str, name: str, turned: bool
+) -> None:
+    last, first = reversed(COLLISIONS[name]) if turned else COLLISIONS[name]
+    meanwhile = Meanwhile()
+    answer = both(library.client(layer, meanwhile), meanwhile, last, first)
+    assert answer.status in (200, 204, 404, 409)
+    assert dangling(redis, prefix) == []
 
 
 @pytest.mark.parametrize("name", COLLISIONS)

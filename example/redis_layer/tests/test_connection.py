@@ -27,10 +27,12 @@ class Kill:
         self._redis = redis
         self._prefix = prefix
         self.before = ""
+        self.once = False
 
     def _kill(self, hook: str) -> None:
         if hook == self.before:
             assert kill(self._redis, self._prefix) == 1
+            self.before = "" if self.once else hook
 
     @hookimpl(wrapper=True)
     def atomic_get(self) -> Generator[None, object, object]:
@@ -67,13 +69,13 @@ def killer(redis: Redis, prefix: str) -> Kill:
 @pytest.fixture
 def client(layer: RedisLayer, killer: Kill) -> AtomicClient:
     """A client of the library, where there is Ada (1)."""
-    client = library.client(layer, killer)
+    client = library.client(layer, killer, ATOMIC_RETRIES=1)
     assert client.send(library.person("Ada")).status == 200
     return client
 
 
-def assert_unavailable(answer: Answer, detail: str = "The store cannot be used now.") -> None:
-    assert answer.assert_error("unavailable", status=503).detail == detail
+def assert_unavailable(answer: Answer) -> None:
+    assert answer.assert_error("unavailable", status=503).detail == "The store cannot be used now."
     assert answer.response.headers["Retry-After"] == "1"
     assert "Traceback" not in answer.response.text
 
@@ -91,6 +93,17 @@ def test_a_connection_that_is_killed_in_the_middle_leaves_nothing(
     assert client.send(document).status == 200
 
 
+@pytest.mark.parametrize("hook", ["get", "update", "flush", "commit"])
+def test_the_request_is_tried_again_with_another_one(
+    client: AtomicClient, killer: Kill, redis: Redis, prefix: str, hook: str
+) -> None:
+    killer.before, killer.once = hook, True
+    document = library.person("Bob").update(ADA, attributes={"name": "Changed"})
+    assert client.send(document).status == 200
+    assert redis.hget(f"{prefix}:people:1", "name") == '"Changed"'
+    assert len(list(redis.scan_iter(f"{prefix}:people:*"))) == 2
+
+
 def test_a_connection_that_was_killed_between_requests_is_made_again(
     client: AtomicClient, redis: Redis, prefix: str
 ) -> None:
@@ -100,15 +113,17 @@ def test_a_connection_that_was_killed_between_requests_is_made_again(
 
 @pytest.mark.parametrize("executed", [False, True])
 def test_a_connection_that_is_lost_while_it_commits_leaves_the_outcome_open(
-    redis: Redis, prefix: str, executed: bool
+    redis: Redis, prefix: str, executed: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     database = redis.connection_pool.connection_kwargs.get("db", 0)
     with cut_at_exec(redis, executed=executed) as port:
         layer = RedisLayer(f"redis://127.0.0.1:{port}/{database}", prefix=prefix)
         answer = library.client(layer).send(library.person("Ada"))
         layer.close()
-    detail = "The connection to the store was lost during the commit. It is not known whether it was made."
-    assert_unavailable(answer, detail)
+    error = answer.assert_error("outcome-unknown", status=500)
+    assert error.detail == "The connection to the store was lost during the commit. The log has more under the id."
+    assert "Retry-After" not in answer.response.headers
+    assert [record.levelno for record in caplog.records] == [logging.CRITICAL]
     assert redis.exists(f"{prefix}:people:1") == executed
 
 

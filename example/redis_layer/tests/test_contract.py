@@ -14,7 +14,7 @@ from flask_atomic_redis import RedisLayer
 
 
 class TestRedisLayer(LayerContract):
-    lacks = ("prepare",)
+    lacks = ("prepare", "versions", "repeats", "forget")
 
     @pytest.fixture(params=[int, str, UUID])
     def application(self, layer: RedisLayer, request: pytest.FixtureRequest) -> Flask:
