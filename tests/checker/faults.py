@@ -1,0 +1,90 @@
+"""What gets in the way while clients write."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from random import Random
+from threading import Event, Thread
+from typing import NamedTuple
+
+from .stores import Store
+
+__all__ = ["FAULTS", "Striking", "kill_a_worker", "strikes", "striking"]
+
+_SERVERS = frozenset({"postgresql", "mysql"})
+_ALL = _SERVERS | {"sqlite"}
+
+FAULTS: Mapping[str, frozenset[str]] = {
+    "workers": _ALL,
+    "backends": _SERVERS,
+    "network": _SERVERS,
+    "locks": _ALL,
+    "pool": _ALL,
+    "clients": _ALL,
+    "failures": _ALL,
+}
+"""The faults, and the dialects of the databases that can have them."""
+
+
+class Striking(NamedTuple):
+    """A fault that comes again and again.
+
+    :param seconds: how long it takes until it comes again, on the average.
+    :param strike: has it come; whether it did.
+    """
+
+    name: str
+    seconds: float
+    strike: Callable[[], bool]
+
+
+def strikes(faults: Iterable[str], store: Store, server: int, dice: Random) -> list[Striking]:
+    """Those of the faults that come again and again.
+
+    :param server: the process id of gunicorn.
+    """
+    known = [
+        Striking("workers killed", 3, lambda: kill_a_worker(server, dice)),
+        Striking("backends killed", 0.7, lambda: store.kill_a_connection(dice.random())),
+        Striking("locks held", 4, lambda: store.hold_locks(dice.uniform(0.1, 2.5))),
+    ]
+    return [striking for striking in known if striking.name.partition(" ")[0] in faults]
+
+
+def kill_a_worker(server: int, dice: Random) -> bool:
+    """`kill -9` of one of the processes that gunicorn has started."""
+    found = subprocess.run(["pgrep", "-P", str(server)], capture_output=True, text=True)
+    workers = [int(line) for line in found.stdout.split()]
+    if not workers:
+        return False
+    os.kill(dice.choice(workers), signal.SIGKILL)
+    return True
+
+
+@contextmanager
+def striking(every: Iterable[Striking], dice: Random, intensity: float, counts: Counter[str]) -> Iterator[None]:
+    """Let the faults come meanwhile, each by itself.
+
+    :param intensity: how much more often than usual.
+    :param counts: how often each did.
+    """
+    stop = Event()
+
+    def go_on(fault: Striking) -> None:
+        while not stop.wait(dice.uniform(0, 2 * fault.seconds / intensity)):
+            counts[fault.name] += fault.strike()
+
+    threads = [Thread(target=go_on, args=[fault]) for fault in every]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()

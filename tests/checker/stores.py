@@ -1,0 +1,110 @@
+"""The databases, seen from outside of the application: what is stored, and what can be done to those who store."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from contextlib import suppress
+from typing import Any
+
+from sqlalchemy import NullPool, create_engine, select, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session, aliased
+
+from .application import Account, Entry, Half, List, Model, Note, Receipt, list_readers
+from .histories import Fact
+from .verdict import Stored
+
+__all__ = ["ACCOUNTS", "LISTS", "Store"]
+
+ACCOUNTS = 12
+LISTS = 4
+
+_CONNECTED = {
+    "postgresql": "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()",
+    "mysql": "SELECT id FROM information_schema.processlist WHERE db = database() AND id <> connection_id()",
+}
+"""Who else is connected to the database: the ids of connections."""
+
+_KILL = {"postgresql": "SELECT pg_terminate_backend({})", "mysql": "KILL CONNECTION {}"}
+
+_LOCK = {
+    "postgresql": "SELECT id FROM accounts WHERE id <= 6 FOR UPDATE",
+    "mysql": "SELECT id FROM accounts WHERE id <= 6 FOR UPDATE",
+    "sqlite": "BEGIN IMMEDIATE",
+}
+
+
+class Store:
+    """A database that the checked application writes to.
+
+    :param url: of an empty database.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._engine = create_engine(url, poolclass=NullPool)
+        self.dialect = self._engine.dialect.name
+        self._before = frozenset(self._connected())
+
+    def fill(self) -> None:
+        """Make the tables, the accounts and the lists."""
+        Model.metadata.create_all(self._engine)
+        with Session(self._engine) as session, session.begin():
+            session.add_all(Account(id=number, balance=0) for number in range(1, ACCOUNTS + 1))
+            session.add_all(List(id=number) for number in range(1, LISTS + 1))
+
+    def stored(self) -> Stored:
+        """What is stored now."""
+        other = aliased(Half)
+        with Session(self._engine) as session:
+            facts: Counter[Fact] = Counter()
+            for entry in session.scalars(select(Entry)):
+                facts["entry", entry.batch, entry.account_id, entry.amount] += 1
+            for note in session.scalars(select(Note)):
+                facts["note", note.batch, note.number, note.list_id or 0] += 1
+            halves = select(Half.batch, Half.side, other.batch).outerjoin(other, Half.other_id == other.id)
+            for batch, side, others in session.execute(halves):
+                facts["half", batch, side, batch == others] += 1
+            return Stored(
+                receipts={str(receipt.id): receipt.batch for receipt in session.scalars(select(Receipt))},
+                facts=facts,
+                members=frozenset(("reader", *row) for row in session.execute(select(list_readers))),
+                balances={account.id: account.balance for account in session.scalars(select(Account))},
+            )
+
+    def wait_until_left(self) -> None:
+        """Wait until nobody else is connected, so that nothing can change any more."""
+        while self._others():
+            time.sleep(0.05)
+
+    def kill_a_connection(self, position: float) -> bool:
+        """Have the server end a connection, one of them all as `position` says, from 0 to 1."""
+        others = self._others()
+        if not others:
+            return False
+        with suppress(DBAPIError):  # it may have ended by itself
+            self._ask(_KILL[self.dialect].format(others[int(position * len(others))]))
+        return True
+
+    def hold_locks(self, seconds: float) -> bool:
+        """Keep others from writing to half of the accounts, or to anything, for so long."""
+        try:
+            with self._engine.connect() as connection:
+                connection.execute(text(_LOCK[self.dialect]))
+                time.sleep(seconds)
+                connection.rollback()
+        except DBAPIError:  # somebody else had them, or the connection was killed
+            return False
+        return True
+
+    def _others(self) -> list[int]:
+        """Who has connected since this store was made."""
+        return [other for other in self._connected() if other not in self._before]
+
+    def _connected(self) -> list[int]:
+        return self._ask(_CONNECTED[self.dialect]) if self.dialect in _CONNECTED else []
+
+    def _ask(self, statement: str) -> list[Any]:
+        with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            result = connection.execute(text(statement))
+            return list(result.scalars()) if result.returns_rows else []

@@ -1,0 +1,125 @@
+"""What is stored against what was told: pure functions, from histories and rows to findings."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from .histories import Answer, Batch, Fact, History, Outcome
+
+__all__ = ["Finding", "Stored", "judge"]
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What is stored at the end.
+
+    :param receipts: the batch of each receipt, by the id of the receipt.
+    :param facts: everything else that batches add and remove, each as often as it is stored.
+    :param members: the members of relationships that all clients add to.
+    :param balances: what each account says that it has.
+    """
+
+    receipts: Mapping[str, str] = field(default_factory=dict)
+    facts: Counter[Fact] = field(default_factory=Counter)
+    members: frozenset[Fact] = frozenset()
+    balances: Mapping[int, int] = field(default_factory=dict)
+
+
+class Finding(NamedTuple):
+    """A broken promise.
+
+    :param kind: `lost`, `twice`, `left`, `half`, `sums` or `told`; `defect` where it is the log that tells.
+    :param batch: the id of the batch that it is about, empty for none in particular.
+    """
+
+    kind: str
+    batch: str
+    detail: str
+
+
+def judge(histories: Sequence[History], stored: Stored) -> list[Finding]:
+    """Everything that is not as the clients were told."""
+    applied = Counter(stored.receipts.values())
+    return [
+        *(finding for history in histories for finding in _counts(history, applied[history.batch.id])),
+        *(finding for history in histories for finding in _turns(history)),
+        *(finding for history in histories for finding in _answers(history, stored.receipts)),
+        *_differences([history.batch for history in histories], applied, stored),
+        *_sums(stored),
+    ]
+
+
+def _counts(history: History, times: int) -> Iterator[Finding]:
+    """How often a batch is stored: once if it is acknowledged, not at all if it is refused, else one or the other."""
+    batch = history.batch.id
+    if history.outcome is Outcome.ACKNOWLEDGED and times == 0:
+        yield Finding("lost", batch, "It was acknowledged and is not stored.")
+    if history.outcome is Outcome.REFUSED and times > 0:
+        yield Finding("left", batch, "It was refused and is stored.")
+    if times > 1:
+        yield Finding("twice", batch, f"It is stored {times} times.")
+
+
+def _turns(history: History) -> Iterator[Finding]:
+    """A repeat never turns a client's error into a success or the other way round."""
+    answers = [each for each in history.tries if isinstance(each, Answer) and not _PASSING & set(each.codes)]
+    if len({answer.status < 400 for answer in answers if answer.status < 500}) > 1:
+        yield Finding("told", history.batch.id, "It was both acknowledged and refused.")
+
+
+def _answers(history: History, receipts: Mapping[str, str]) -> Iterator[Finding]:
+    """What was told in each answer, whatever the others say."""
+    batch = history.batch
+    for answer in dict.fromkeys(history.tries):
+        if not isinstance(answer, Answer):
+            continue
+        if answer.status < 400:
+            if batch.is_doomed:
+                yield Finding("told", batch.id, "It was acknowledged, but cannot be performed.")
+            if receipts.get(answer.receipt or "") not in (None, batch.id) or answer.receipt is None:
+                yield Finding("told", batch.id, f"The receipt it was told, {answer.receipt}, is another's.")
+            elif batch.id in receipts.values() and answer.receipt not in receipts:
+                yield Finding("told", batch.id, f"The receipt it was told, {answer.receipt}, is not stored.")
+        elif unexpected := set(answer.codes or ["no code"]) - _PASSING - batch.refusals:
+            yield Finding("told", batch.id, f"A {answer.status}, {', '.join(sorted(unexpected))}, was no answer to it.")
+
+
+_PASSING = {"unavailable", "outcome-unknown", "idempotency-key-in-use"}
+"""The codes that any batch may be answered with while there are faults."""
+
+
+def _differences(batches: Iterable[Batch], applied: Counter[str], stored: Stored) -> Iterator[Finding]:
+    """What is stored of a batch without the rest of it, and what is missing from one that is there.
+
+    The order in which batches were performed is of no account: each adds its facts and removes them.
+    """
+    expected: Counter[Fact] = Counter()
+    members: set[Fact] = set()
+    for batch in batches:
+        for _ in range(applied[batch.id]):
+            expected.update(batch.adds)
+            expected.subtract(batch.removes)
+            members |= batch.members
+    for fact in sorted({*expected, *stored.facts}, key=repr):
+        if stored.facts[fact] != expected[fact]:
+            detail = f"{fact} is stored {stored.facts[fact]} times, not {expected[fact]}."
+            yield Finding("half", str(fact[1]), detail)
+    for fact in sorted(members ^ stored.members, key=repr):
+        detail = f"{fact} is missing." if fact in members else f"{fact} belongs to no batch that is stored."
+        yield Finding("half", "", detail)
+
+
+def _sums(stored: Stored) -> Iterator[Finding]:
+    """The sum of all accounts is kept, and each account has what its entries come to."""
+    entries: Counter[int] = Counter()
+    for fact, times in stored.facts.items():
+        if fact[0] == "entry":
+            entries[int(fact[2])] += int(fact[3]) * times
+    if sum(entries.values()):
+        yield Finding("sums", "", f"All entries come to {sum(entries.values())}, not 0.")
+    for account, balance in stored.balances.items():
+        if balance != entries[account]:
+            yield Finding("sums", "", f"Account {account} says {balance}; its entries come to {entries[account]}.")
