@@ -7,19 +7,20 @@ import sqlite3
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import Connection, event
+from sqlalchemy import Connection, ExceptionContext, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from ...errors import UnknownOutcome
+from ...errors import Transient, UnknownOutcome
 
-__all__ = ["commit"]
+__all__ = ["commit", "watch"]
 
 _logger = logging.getLogger(__name__)
 
 _OPEN_STATES = ("08", "40003", "57P02")
 """SQLSTATEs that leave open whether a COMMIT was made, of PostgreSQL, those who speak like it and poolers between."""
 
+_DEADLOCK = 1213
 _OPEN_CODES = (1053, 1158, 1159, 1160, 1161, 1180, 1927, *range(2000, 3000))
 """Likewise of MySQL and MariaDB; those from 2000 are the client's own."""
 
@@ -34,6 +35,7 @@ def commit(session: Session, connections: Collection[Connection]) -> None:
     begun: list[Connection] = []
 
     def note(connection: Connection, *_: object) -> None:
+        _refuse_aborted(connection)
         begun.append(connection)
 
     name = "commit_twophase" if session.twophase else "commit"
@@ -52,6 +54,37 @@ def commit(session: Session, connections: Collection[Connection]) -> None:
     finally:
         for connection in connections:
             event.remove(connection, name, note)
+
+
+_LOST = "flask_atomic.lost"
+_IN_ERROR = 3
+"""What libpq calls a transaction in which a statement has failed."""
+
+
+def watch(connection: Connection) -> None:
+    """Have the commit know of a deadlock, whoever hears of it first: MariaDB rolls back, and goes on in a new one."""
+    if connection.dialect.name in ("mysql", "mariadb"):
+        connection.info.pop(_LOST, None)
+        if not event.contains(connection.engine, "handle_error", _note_deadlock):
+            event.listen(connection.engine, "handle_error", _note_deadlock)
+
+
+def _note_deadlock(context: ExceptionContext) -> None:
+    code = (*getattr(context.original_exception, "args", ()), None)[0]
+    if code == _DEADLOCK and context.connection is not None:
+        context.connection.info[_LOST] = True
+
+
+def _refuse_aborted(connection: Connection) -> None:
+    """See that the transaction is still there: somebody may have caught its failure.
+
+    PostgreSQL takes the COMMIT of such a one for a rollback, and says nothing.
+    """
+    if connection.info.pop(_LOST, False):
+        raise Transient("The store is busy or cannot be reached.")
+    driver: Any = connection.connection.dbapi_connection
+    if getattr(getattr(driver, "info", None), "transaction_status", None) == _IN_ERROR:
+        raise RuntimeError("A statement failed, somebody caught the exception, and the transaction is over.")
 
 
 def _is_refusal(error: Exception) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from enum import Enum
 from typing import Any, NamedTuple
 
-from sqlalchemy import Table, exc
+from sqlalchemy import PrimaryKeyConstraint, Table, UniqueConstraint, exc
 from sqlalchemy.orm import exc as orm_exc
 
 from ...errors import Conflict, NotFound, OperationFailed, Stale, Transient, Unprocessable
@@ -66,10 +66,18 @@ def _is_about_membership(error: Exception, concerned: Iterable[Mapped]) -> bool:
         secondary.name
         for mapped in concerned
         for relation in mapped.relations.values()
-        if isinstance(secondary := relation.mapped.secondary, Table)
+        if isinstance(secondary := relation.mapped.secondary, Table) and _tells_pairs_only(secondary)
     }
     written = re.match(r"(?:INSERT INTO|DELETE statement on table) '?([\w.]+)", text)
     return written is not None and written[1].rpartition(".")[2] in tables
+
+
+def _tells_pairs_only(secondary: Table) -> bool:
+    """Whether rows of the table are told apart by both of what they relate, and by nothing else that may be taken."""
+    unique = [each for each in secondary.constraints if isinstance(each, UniqueConstraint | PrimaryKeyConstraint)]
+    keys = [set(each.columns) for each in (*unique, *(index for index in secondary.indexes if index.unique))]
+    both = {foreign.parent for foreign in secondary.foreign_keys}
+    return all(both <= key for key in keys if key)
 
 
 def _blame(finding: Finding, mapped: Mapped) -> dict[str, str] | None:

@@ -16,7 +16,7 @@ from .model import identity_of, state_of
 from .remembered import forget, recall, remember, table_for
 from .to_many import ToMany
 from .unit import Unit
-from .values import Accepting, foreign_ids, prepare, set_attributes, set_relationships
+from .values import Accepting, foreign_ids, prepare, set_attributes, set_relationships, write_all
 
 __all__ = ["SQLAlchemyLayer"]
 
@@ -295,6 +295,7 @@ class SQLAlchemyLayer:
                 prepare(mapped, unit, entity, relationships)
                 set_attributes(entity, values)
                 set_relationships(mapped, unit, entity, relationships)
+                write_all(mapped, entity, values, relationships)
                 unit.keep_match(mapped.model, entity)
 
     def _to_many(self, mapped: Mapped, relationship: Relationship) -> ToMany:

@@ -95,19 +95,22 @@ class Rows:
         return True
 
     def change(self, model: Model, entity: Any, values: Mapping[str, Any], links: Sequence[Link]) -> None:
-        """Let changes of a stored row wait; the entity shows them at once."""
+        """Let changes of a stored row wait; the entity shows them at once.
+
+        What already has the value is written, too: another request may have changed it since it was read, and then the
+        one would be stored in part.
+        """
         values = {**values, **{link.local: link.key for link in links}}
         shown = entity.__dict__
         self._other_ends += [
             end for link in links for end in (link.related, self._known(link, shown)) if end is not None
         ]
-        changes = {name: value for name, value in values.items() if name not in shown or shown[name] != value}
-        for name, value in changes.items():
+        for name, value in values.items():
             set_committed_value(entity, name, value)
         for link in links:
             set_committed_value(entity, link.attribute, link.related)
-        if changes:
-            self._changed.setdefault(model, {}).setdefault(state_of(entity), (entity, {}))[1].update(changes)
+        if values:
+            self._changed.setdefault(model, {}).setdefault(state_of(entity), (entity, {}))[1].update(values)
 
     def remove(self, model: Model, entity: Any) -> None:
         """Let the removal of a stored row wait."""

@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import InstanceState, Mapper, Session
 
 from ...errors import Code, ConfigurationError, NotFound, OperationFailed, Unprocessable
-from .commit import commit
+from .commit import commit, watch
 from .model import Model, identity_of, state_of
 from .rows import Link, Rows, is_plain
 
@@ -361,6 +361,8 @@ class Unit:
                     bind_arguments={"mapper": model.mapper},
                     execution_options={"isolation_level": self._isolation_level},
                 )
+            if bind not in self._binds.values():
+                watch(self._session.connection(bind_arguments={"mapper": model.mapper}))
             self._binds[model] = bind
         return bind
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
+
+from sqlalchemy.orm.attributes import flag_modified
 
 from ...errors import Unprocessable
 from ...hookspecs import Entity, Reference, Related, Relationship
 from .mapping import Mapped
+from .model import state_of
+from .to_one import ToOne
 from .unit import Unit
 
-__all__ = ["Accepting", "foreign_ids", "prepare", "set_attributes", "set_relationships"]
+__all__ = ["Accepting", "foreign_ids", "prepare", "set_attributes", "set_relationships", "write_all"]
 
 _NOT_ACCEPTED = (ValueError, AssertionError)
 _DETAIL = "The value is not acceptable."
@@ -59,6 +63,21 @@ def set_relationships(
         circular = circular or relation.refers_to_itself
         with Accepting(relationship.attribute):
             relation.set(unit, entity, relationships[relationship])
+
+
+def write_all(mapped: Mapped, entity: Entity, values: Mapping[str, Any], relationships: Iterable[Relationship]) -> None:
+    """Have all that is set be written, also what has the value already.
+
+    Another request may have changed it since it was read, and then this one would be stored in part. Where rows have
+    versions, that is found out.
+    """
+    if mapped.model.mapper.version_id_col is not None or not state_of(entity).persistent:
+        return
+    relations = [mapped.relations[each] for each in relationships if each in mapped.relations]
+    local = [relation.local for relation in relations if isinstance(relation, ToOne) and relation.local is not None]
+    for name in (*values, *local):
+        if name in mapped.model.column and name in entity.__dict__:
+            flag_modified(entity, name)
 
 
 class Accepting:
