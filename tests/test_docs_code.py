@@ -8,6 +8,7 @@ import logging.config
 import re
 import shlex
 import sqlite3
+import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from http import HTTPStatus
@@ -314,6 +315,33 @@ def test_the_pool_has_what_the_page_on_operation_says(load: Load, sqlite_file: P
 
 
 # ------------------------------------------------------------------------------------------- the layer of the tutorial
+
+
+def pasted(page: str, file: str) -> list[str]:
+    """The lines that a reader has who pastes the page's blocks of a file one after the other."""
+    blocks = re.findall(rf"^\.\. literalinclude:: code/{file}\n((?:   :.*\n)*)", page, flags=re.MULTILINE)
+    return [line for block in blocks for line in shown_lines(CODE / file, block)]
+
+
+def shown_lines(file: Path, options: str) -> list[str]:
+    text = file.read_text("utf-8")
+    given = dict(re.findall(r"^   :([\w-]+): ?(.*)$", options, flags=re.MULTILINE))
+    assert set(given) <= {"caption", "dedent", "start-after", "end-before"}
+    if "start-after" in given:
+        text = text.split(f"{given['start-after']}\n", 1)[1]
+    if "end-before" in given:
+        text = text.split(given["end-before"], 1)[0]
+    return (textwrap.dedent(text) if "dedent" in given else text).splitlines()
+
+
+def code_lines(lines: list[str]) -> list[str]:
+    return [line for line in lines if line.strip() and not re.fullmatch(r" *# </?\w+>", line)]
+
+
+@pytest.mark.parametrize("file", ["table_app.py", "table_layer.py", "test_table_layer.py"])
+def test_who_pastes_the_blocks_of_the_tutorial_has_its_files(file: str) -> None:
+    page = (CODE.parent / "data-layers.rst").read_text("utf-8")
+    assert code_lines(pasted(page, file)) == code_lines((CODE / file).read_text("utf-8").splitlines())
 
 
 def add(type_: str, lid: str, **members: Any) -> dict[str, Any]:

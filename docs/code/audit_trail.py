@@ -16,16 +16,17 @@ class AuditTrail:
         self.entry = entry
 
     @hookimpl(wrapper=True)
-    def atomic_begin(self):
-        unit = yield
-        if hasattr(unit, "session"):
-            g.audited_session = unit.session
-        return unit
+    def atomic_get(self, unit, resource):
+        g.setdefault("units", {})[resource.type] = unit
+        return (yield)
+
+    atomic_add = atomic_get  # every operation reads its target, or adds it
 
     @hookimpl
     def atomic_result_meta(self, operation, resource, id):
-        if "audited_session" in g and "model" in resource.options:
-            g.audited_session.add(
+        session = getattr(g.units[resource.type], "session", None)
+        if session is not None:
+            session.add(
                 self.entry(
                     user=g.user,
                     op=operation.op,

@@ -5,8 +5,11 @@ from marshmallow_jsonapi import Schema, fields
 from sqlalchemy import create_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, sessionmaker
 
+# <imports>
 from flask_atomic import Atomic, MemoryLayer
 from flask_atomic.layers.sqlalchemy import SQLAlchemyLayer
+
+# </imports>
 
 
 class Shop(DeclarativeBase):

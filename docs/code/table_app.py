@@ -1,3 +1,4 @@
+# <schemas>
 """An application whose articles and tags are kept by the layer of table_layer.py."""
 
 import sqlite3
@@ -27,9 +28,13 @@ class TagSchema(Schema):
 
     id = fields.Str()
     word = fields.Str(required=True)
+    note = fields.Str(allow_none=True)
 
     class Meta:
         type_ = "tags"
+
+
+# </schemas>
 
 
 # <tables>
@@ -39,7 +44,7 @@ TABLES = """
         title TEXT NOT NULL,
         follows INTEGER REFERENCES articles ON DELETE SET NULL
     );
-    CREATE TABLE tags (id INTEGER PRIMARY KEY, word TEXT NOT NULL UNIQUE);
+    CREATE TABLE tags (id INTEGER PRIMARY KEY, word TEXT NOT NULL UNIQUE, note TEXT);
     CREATE TABLE article_tags (
         owner INTEGER REFERENCES articles ON DELETE CASCADE,
         member INTEGER REFERENCES tags ON DELETE CASCADE,
@@ -49,15 +54,17 @@ TABLES = """
 # </tables>
 
 
+# <app>
 def create_app(path="articles.sqlite"):
     """An application with a database of its own in the file at `path`, which is made now."""
     with closing(sqlite3.connect(path)) as connection:
         connection.executescript(TABLES)
     app = Flask(__name__)
-    # <resources>
     atomic = Atomic(TableLayer(path))
     atomic.resource(ArticleSchema, table="articles", links={"tags": "article_tags"})
     atomic.resource(TagSchema, table="tags", client_ids="allowed")
     app.register_blueprint(atomic.blueprint)
-    # </resources>
     return app
+
+
+# </app>

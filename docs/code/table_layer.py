@@ -1,6 +1,6 @@
-"""A data layer on SQLite, without an ORM: the one that the page "Writing a data layer" builds."""
-
 # <head>
+"""A data layer on SQLite, without an ORM."""
+
 import json
 import re
 import sqlite3

@@ -1,6 +1,5 @@
 """The layer of table_layer.py keeps the contract."""
 
-# <contract>
 import pytest
 from table_app import create_app
 
@@ -11,12 +10,9 @@ class TestTableLayer(LayerContract):
     lacks = frozenset({"prepare", "flush", "versions", "repeats", "forget"})
     samples = {
         "articles": [{"title": "One"}, {"title": "Two"}],
-        "tags": [{"word": "one"}, {"word": "two"}, {"word": "three"}],
+        "tags": [{"word": "one", "note": "first"}, {"word": "two", "note": "second"}, {"word": "three", "note": None}],
     }
 
     @pytest.fixture
     def application(self, tmp_path):
         return create_app(tmp_path / "articles.sqlite")
-
-
-# </contract>

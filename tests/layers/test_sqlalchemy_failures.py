@@ -6,11 +6,26 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, delete, event, text, update
+from sqlalchemy import (
+    Column,
+    ForeignKey,
+    Index,
+    MetaData,
+    Table,
+    UniqueConstraint,
+    create_engine,
+    delete,
+    event,
+    text,
+    update,
+)
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship, sessionmaker
 
+from flask_atomic import Atomic
 from flask_atomic.errors import Conflict, OperationFailed, Transient, UnknownOutcome, Unprocessable
+from flask_atomic.layers.sqlalchemy import SQLAlchemyLayer
+from tests.application import add, application, id_, post, relate, schema, to_many
 from tests.layers.hooks import Store, Work
 from tests.layers.music import Company
 
@@ -289,3 +304,50 @@ def test_after_a_failed_flush_everything_is_undone_and_closed(store: Store) -> N
     work.rollback()
     assert store.engine.pool.checkedout() == 0
     assert store.rows(text("SELECT * FROM companies")) == []
+
+
+@pytest.mark.parametrize(
+    "taken",
+    [lambda column: UniqueConstraint(column), lambda column: Index("taken", column, unique=True)],
+    ids=["constraint", "index"],
+)
+@pytest.mark.parametrize("adding", [True, False])
+def test_a_member_that_can_have_one_owner_only(database_url: str, taken: Any, adding: bool) -> None:
+    """That is no race: trying again does not help."""
+
+    class Base(DeclarativeBase):
+        metadata = MetaData()
+
+    shelf_books = Table(
+        "shelf_books",
+        Base.metadata,
+        Column("shelf_id", ForeignKey("shelves.id"), primary_key=True),
+        Column("book_id", ForeignKey("books.id"), primary_key=True),
+        taken("book_id"),
+    )
+
+    class Book(Base):
+        __tablename__ = "books"
+        id: Mapped[int] = mapped_column(primary_key=True)
+
+    class Shelf(Base):
+        __tablename__ = "shelves"
+        id: Mapped[int] = mapped_column(primary_key=True)
+        books: Mapped[list[Book]] = relationship(secondary=shelf_books)
+
+    engine = create_engine(database_url)
+    Base.metadata.create_all(engine)
+    atomic = Atomic(SQLAlchemyLayer(sessionmaker(engine)))
+    atomic.resource(schema("books"), model=Book, client_ids="allowed")
+    atomic.resource(schema("shelves", books=to_many("books")), model=Shelf, client_ids="allowed")
+    client = application(atomic).test_client()
+    book = id_("books", "1")
+    first = add("shelves", id="1", relationships={"books": [book]})
+    assert post(client, add("books", id="1"), first, add("shelves", id="2")).status == 200
+
+    again = relate("add", id_("shelves", "2"), "books", [book])
+    answer = post(client, again if adding else add("shelves", id="3", relationships={"books": [book]}))
+
+    assert [error[:2] for error in answer.errors] == [(409, "conflict")]
+    with engine.connect() as connection:
+        assert connection.execute(shelf_books.select()).all() == [(1, 1)]

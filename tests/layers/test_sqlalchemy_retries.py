@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext, suppress
 from threading import Thread
 from typing import Any
 
@@ -13,6 +14,7 @@ import pymysql
 import pytest
 from marshmallow_jsonapi import fields
 from sqlalchemy import Engine, Integer, QueuePool, String, create_engine, event, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, scoped_session, sessionmaker
 
 from flask_atomic import Atomic, Refused, Transient, hookimpl
@@ -154,11 +156,11 @@ class Notes:
         return int(session.scalar(text(ask[self.engine.dialect.name])) or 0)
 
 
-def wait(condition: Callable[[], object]) -> None:
+def wait(condition: Callable[[], object], pause: float = 0.005) -> None:
     deadline = time.monotonic() + 30
     while not condition():
         assert time.monotonic() < deadline
-        time.sleep(0.005)
+        time.sleep(pause)
 
 
 @pytest.fixture
@@ -391,6 +393,114 @@ class TestLocks:
         assert notes.stored == [("mine", 5), ("b", 0), ("new", 0)]
 
 
+# -------------------------------------------------------------------------------- failures that a plugin has caught
+
+
+def run_and_catch(unit: Any, statement: str) -> None:
+    with suppress(DBAPIError):
+        unit.session.execute(text(statement))
+
+
+class Careless(Interruption):
+    """Has a statement fail after each flush, and does not care."""
+
+    @hookimpl(wrapper=True)
+    def atomic_flush(self, unit: Any) -> Iterator[Any]:
+        result = yield
+        run_and_catch(unit, TestCaughtFailures.WRONG)
+        return result
+
+
+class TestCaughtFailures:
+    """A transaction that is over stores nothing more, so the request fails, too, whoever has caught the failure."""
+
+    WRONG = "INSERT INTO notes VALUES (2, 'taken', 0)"
+
+    @pytest.mark.parametrize("at_flush", [True, False])
+    @pytest.mark.parametrize("batch", [True, False])
+    def test_postgresql_has_rolled_back(
+        self, postgresql_url: str, at_flush: bool, batch: bool, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        notes = Notes(postgresql_url)
+        at_commit = Interruption("commit", lambda unit: run_and_catch(unit, self.WRONG))
+
+        answer = notes.post(*NEW, plugin=Careless() if at_flush else at_commit, ATOMIC_BATCH=batch)
+
+        assert [error[:2] for error in answer.errors] == [(500, "internal-error")]
+        assert notes.plugin.committed == 0
+        assert notes.stored == BEFORE
+        assert [record.levelno for record in caplog.records] == [logging.ERROR]
+        assert notes.post(*NEW).status == 200
+
+    @pytest.mark.parametrize("hook", ["flush", "commit"])
+    def test_within_a_savepoint(self, notes: Notes, hook: str) -> None:
+        def fail(unit: Any) -> None:
+            with suppress(DBAPIError), unit.session.begin_nested():
+                unit.session.execute(text(self.WRONG))
+
+        plugin = Interruption(hook, fail)
+
+        assert notes.post(*NEW, plugin=plugin).status == 200
+        assert (plugin.tries, plugin.committed) == (1, 1)
+        assert notes.stored == STORED
+
+    @pytest.mark.parametrize("savepoint", [False, True])
+    @pytest.mark.parametrize("retries", [0, 1])
+    def test_mariadb_has_rolled_back_after_a_deadlock(self, mariadb_url: str, retries: int, savepoint: bool) -> None:
+        notes = Notes(mariadb_url)
+        other = notes.outside.connect()
+        threads: list[Thread] = []
+        caught: list[int] = []
+
+        def lose(unit: Any) -> None:
+            unit.session.execute(text("UPDATE notes SET text = 'a' WHERE id = 1"))
+            other.exec_driver_sql("BEGIN")
+            for id_ in range(100, 120):  # who has written less is the one to give in
+                other.exec_driver_sql(f"INSERT INTO notes VALUES ({id_}, 'ballast', 0)")
+            other.exec_driver_sql("UPDATE notes SET stars = 5 WHERE id = 2")
+
+            def take_the_first() -> None:
+                other.exec_driver_sql("UPDATE notes SET stars = 5 WHERE id = 1")
+                other.exec_driver_sql("DELETE FROM notes WHERE id >= 100")
+                other.exec_driver_sql("COMMIT")
+
+            threads.append(Thread(target=take_the_first))
+            threads[0].start()
+            with notes.outside.connect() as connection:
+                waiting = "SELECT 1 FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'"
+                wait(lambda: connection.exec_driver_sql(waiting).all(), pause=0.15)
+            try:
+                with unit.session.begin_nested() if savepoint else nullcontext():
+                    unit.session.execute(text("UPDATE notes SET stars = 6 WHERE id = 2"))
+            except DBAPIError as error:
+                caught.append(error.orig.args[0])  # type: ignore[union-attr]
+            threads[0].join()
+
+        answer = notes.post(
+            *NEW,
+            plugin=Interruption("add", lose),
+            ATOMIC_BATCH=False,
+            ATOMIC_RETRIES=retries,
+        )
+        other.close()
+
+        assert len(caught) == 1
+        assert (answer.status, notes.plugin.tries) == [(503, 1), (200, 2)][retries]
+        assert notes.stored == [[("a", 5), ("b", 5)], [("mine", 5), ("b", 5), ("new", 0)]][retries]
+        assert notes.post(add("notes", attributes={"text": "next"}), ATOMIC_RETRIES=0).status == 200
+
+    @pytest.mark.parametrize("retries", [0, 1])
+    def test_a_connection_that_is_lost(self, on_server: Notes, retries: int) -> None:
+        def lose(unit: Any) -> None:
+            on_server.kill(on_server.process(unit.session))
+            run_and_catch(unit, "SELECT 1")
+
+        answer = on_server.post(*NEW, plugin=Interruption("commit", lose), ATOMIC_RETRIES=retries)
+
+        assert (answer.status, on_server.plugin.tries) == [(503, 1), (200, 2)][retries]
+        assert on_server.stored == [BEFORE, STORED][retries]
+
+
 # -------------------------------------------------------------------------------------------------------- the commit
 
 
@@ -434,6 +544,28 @@ class TestUnknownOutcome:
         assert first.status == (200 if executed else 500)
         assert (again.status, "Idempotency-Replayed" in again.response.headers) == (200, executed)
         assert on_server.stored == STORED
+
+    def test_another_connection_that_cannot_even_roll_back(
+        self, on_server: Notes, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What is known of the commit is told all the same."""
+        elsewhere = create_engine(sqlite_url)
+        failed: list[Any] = []
+
+        def fail(connection: Any) -> None:
+            failed.append(connection)
+            raise RuntimeError("secret")
+
+        def prepare(unit: Any) -> None:
+            unit.session.execute(text("SELECT 1"), bind_arguments={"bind": elsewhere})
+            say(on_server.engine, OSError("secret"))
+            monkeypatch.setattr(elsewhere.dialect, "do_rollback", fail)
+
+        answer = on_server.post(*NEW, plugin=Interruption("commit", prepare))
+
+        assert failed
+        assert answer.errors == [(500, "outcome-unknown", None)]
+        assert on_server.stored == BEFORE
 
     def test_a_connection_that_was_killed_right_before_it(self, on_server: Notes) -> None:
         """The session hears the same as if it had been killed after that, and does not guess."""

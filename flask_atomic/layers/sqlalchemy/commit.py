@@ -35,7 +35,9 @@ def commit(session: Session, connections: Collection[Connection]) -> None:
     begun: list[Connection] = []
 
     def note(connection: Connection, *_: object) -> None:
-        _refuse_aborted(connection)
+        if not begun:
+            for each in connections:
+                _refuse_aborted(each)
         begun.append(connection)
 
     name = "commit_twophase" if session.twophase else "commit"
@@ -65,8 +67,8 @@ def watch(connection: Connection) -> None:
     """Have the commit know of a deadlock, whoever hears of it first: MariaDB rolls back, and goes on in a new one."""
     if connection.dialect.name in ("mysql", "mariadb"):
         connection.info.pop(_LOST, None)
-        if not event.contains(connection.engine, "handle_error", _note_deadlock):
-            event.listen(connection.engine, "handle_error", _note_deadlock)
+        if not event.contains(connection.dialect, "handle_error", _note_deadlock):
+            event.listen(connection.dialect, "handle_error", _note_deadlock)
 
 
 def _note_deadlock(context: ExceptionContext) -> None:
@@ -80,7 +82,7 @@ def _refuse_aborted(connection: Connection) -> None:
 
     PostgreSQL takes the COMMIT of such a one for a rollback, and says nothing.
     """
-    if connection.info.pop(_LOST, False):
+    if connection.invalidated or connection.info.pop(_LOST, False):
         raise Transient("The store is busy or cannot be reached.")
     driver: Any = connection.connection.dbapi_connection
     if getattr(getattr(driver, "info", None), "transaction_status", None) == _IN_ERROR:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from typing import Any, cast
 
@@ -90,7 +91,8 @@ class Unit:
             self.flush()
             commit(self._session, self._connections())
         except BaseException:
-            self._session.rollback()
+            with suppress(Exception):  # what is being raised says more, and closing ends each transaction
+                self._session.rollback()
             raise
         finally:
             self._close()
