@@ -167,8 +167,9 @@ class DataLayer:
     def atomic_get(self, unit: Unit, resource: Resource, ids: Sequence[Id]) -> Mapping[Id, Entity]:
         """* Return the entities that exist, by id; ids without an entity are left out.
 
-        There may be thousands of ids. The attributes of an entity have the values that are stored. Sees what the unit
-        has flushed. Must not flush what waits. To have read makes no difference to what is written later.
+        There may be thousands of ids. The attributes of an entity have the values that are stored. One that was set to
+        None is None. A nullable one that was never sent is there, too: as None, or with a default of the store. Sees
+        what the unit has flushed. Must not flush what waits. To have read makes no difference to what is written later.
         """
 
     @hookspec(firstresult=True)

@@ -25,6 +25,32 @@ _OWED = ("begin", "commit", "rollback", "parse_id", "get", "identify")
 _OWED_FOR_VERSIONS = ("version", "match_version")
 
 
+class _StartupHook:
+    """A hook that is asked about a resource type at start-up: called like `caller`.
+
+    :raises ConfigurationError: for every exception. Of those who take part in the hook, wrappers among them, all are
+        named.
+    """
+
+    def __init__(self, caller: pluggy.HookCaller) -> None:
+        self._call = caller
+
+    def __call__(self, *, resource: Resource, **arguments: Any) -> Any:
+        try:
+            return self._call(resource=resource, **arguments)
+        except ConfigurationError:
+            raise
+        except Exception as error:
+            raise self.broken(resource, f"raised {type(error).__name__}") from error
+
+    def broken(self, resource: Resource, how: str) -> ConfigurationError:
+        """What to raise for a promise that was broken; `how` continues the name of the hook and its plugins."""
+        plugins = dict.fromkeys(repr(implementation.plugin_name) for implementation in self._call.get_hookimpls())
+        return ConfigurationError(
+            f"{self._call.name} of the plugin {' or '.join(plugins)} {how} for '{resource.type}'."
+        )
+
+
 class Layer:
     """One data layer: a caller for each of its hooks, which reaches the layer itself and everybody's wrappers.
 
@@ -36,11 +62,11 @@ class Layer:
         self.name = name
         self.plugin = plugin
         self._own = frozenset(hook for hook, caller in callers.items() if _implements(plugin, caller))
-        self.claim = callers["claim"]
-        self.independent = callers["independent"]
-        self.exclusive = callers["exclusive"]
-        self.versioned = callers["versioned"]
-        self.remembers = callers["remembers"]
+        self.claim = _StartupHook(callers["claim"])
+        self.independent = _StartupHook(callers["independent"])
+        self.exclusive = _StartupHook(callers["exclusive"])
+        self.versioned = _StartupHook(callers["versioned"])
+        self.remembers = _StartupHook(callers["remembers"])
         self.begin = CheckedHook(callers["begin"])
         self.prepare = CheckedHook(callers["prepare"])
         self.commit = CheckedHook(callers["commit"])
@@ -343,12 +369,20 @@ def _claimant(resource: Resource, layers: Sequence[Layer]) -> Layer:
             f"The layers are: {_names(layers)}."
         )
     for layer in candidates:
-        if layer.claim(resource=resource) is not None:
+        if _claims(layer, resource):
             return layer
     raise ConfigurationError(
         f"No data layer claims '{resource.type}'. Asked were: {_names(candidates)}. The SQLAlchemy layer claims a "
         f"type that is declared with model=...; other layers say in their documentation what they need."
     )
+
+
+def _claims(layer: Layer, resource: Resource) -> bool:
+    claimed = layer.claim(resource=resource)
+    if claimed is not None and claimed is not layer.plugin:
+        how = f"returned an object of the type {type(claimed).__name__}, neither the layer itself nor None,"
+        raise layer.claim.broken(resource, how)
+    return claimed is not None
 
 
 def _names(layers: Iterable[Layer]) -> str:

@@ -275,6 +275,54 @@ class TestPlugins:
             "@dataclass(eq=False)."
         )
 
+    @pytest.mark.parametrize(
+        "hook", ["atomic_claim", "atomic_independent", "atomic_exclusive", "atomic_versioned", "atomic_remembers"]
+    )
+    def test_a_hook_that_raises_at_start_up(self, hook):
+        @hookimpl
+        def raising(self, resource):
+            raise KeyError("table")
+
+        kept = {"atomic_flush": hookimpl(lambda self: None), hook: raising}  # who flushes is asked about independence
+        plugin = type("Careless", (MemoryLayer,), kept)("careless")
+
+        with pytest.raises(ConfigurationError) as caught:
+            start([plugin], [(schema("boats", captain=to_one("boats")), {})], {})
+
+        assert str(caught.value) == f"{hook} of the plugin 'careless' raised KeyError for 'boats'."
+        assert isinstance(caught.value.__cause__, KeyError)
+
+    def test_a_wrapper_that_raises_at_start_up(self):
+        class Wrapper:
+            @hookimpl(wrapper=True)
+            def atomic_claim(self):
+                yield
+                raise KeyError("tenant")
+
+        message = mistake(MemoryLayer(), Wrapper())
+
+        assert message == "atomic_claim of the plugin 'memory' or 'Wrapper' raised KeyError for 'boats'."
+
+    def test_what_a_hook_says_of_the_configuration(self):
+        class Strict(MemoryLayer):
+            @hookimpl
+            def atomic_versioned(self):
+                raise ConfigurationError("Boats need a model.")
+
+        assert mistake(Strict()) == "Boats need a model."
+
+    @pytest.mark.parametrize("answer", [True, False, MemoryLayer()])
+    def test_a_claim_that_is_not_the_layer(self, answer):
+        class Affirmative(MemoryLayer):
+            @hookimpl
+            def atomic_claim(self):
+                return answer
+
+        assert mistake(Affirmative("yes")) == (
+            f"atomic_claim of the plugin 'yes' returned an object of the type {type(answer).__name__}, neither the "
+            f"layer itself nor None, for 'boats'."
+        )
+
     def test_the_name_of_a_module_is_its_own(self):
         """Two modules are two plugins."""
         modules = [types.ModuleType("one"), types.ModuleType("two")]

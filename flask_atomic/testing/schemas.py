@@ -29,11 +29,13 @@ class PersonSchema(Schema):  # type: ignore[misc]  # it derives from a class wit
 
 
 class ArticleSchema(Schema):  # type: ignore[misc]
-    """Articles: a `title`, a number of `words` that may be null, an `author` and `reviewers`."""
+    """Articles: a `title`, `words`, `published` and `draft` that may be null, an `author` and `reviewers`."""
 
     id = fields.Str()
     title = fields.Str(required=True)
     words = fields.Int(allow_none=True)
+    published = fields.Date(allow_none=True)
+    draft = fields.Bool(allow_none=True)
     author = fields.Relationship(type_="people", include_resource_linkage=True, allow_none=True)
     reviewers = fields.Relationship(type_="people", include_resource_linkage=True, many=True)
 
@@ -50,9 +52,9 @@ SAMPLES: Mapping[str, Sequence[Mapping[str, Any]]] = {
         {"name": "Zoë 春", "age": None},
     ],
     "articles": [
-        {"title": "Notes", "words": 20000},
-        {"title": "The Education of a Computer", "words": 4500},
-        {"title": "“Ünlü” 🖋", "words": None},
+        {"title": "Notes", "words": 20000, "published": "1843-09-01", "draft": False},
+        {"title": "The Education of a Computer", "words": 4500, "published": "1952-05-02", "draft": True},
+        {"title": "“Ünlü” 🖋", "words": None, "published": None, "draft": None},
     ],
 }
 """Attributes of people and of articles, as `LayerContract.samples` has them."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+from types import SimpleNamespace
 from typing import Any
 
 from flask_atomic import MemoryLayer, hookimpl
@@ -13,11 +15,11 @@ from tests.contract.planted import breaks
 
 
 @breaks(("atomic_claim", "the layer itself to serve the type"))
-class ClaimsWithAYes(MemoryLayer):
+class ClaimsOnce(MemoryLayer):
     @hookimpl
     def atomic_claim(self, resource: Any) -> Any:
-        super().atomic_claim(resource)
-        return True
+        is_known = resource.type in self._resources
+        return None if is_known else super().atomic_claim(resource)
 
 
 @breaks(("atomic_parse_id", "raises nothing, whatever the text"))
@@ -110,6 +112,42 @@ class ReadsIdsOnly(MemoryLayer):
     @hookimpl
     def atomic_get(self, unit: Any, resource: Any, ids: Any) -> Any:
         return {id_: Entity(id=id_) for id_ in super().atomic_get(unit, resource, ids)}
+
+
+@breaks(("atomic_get", "The attributes of an entity have the values that are stored."))
+class KeepsDatesAsTexts(MemoryLayer):
+    @hookimpl
+    def atomic_add(self, unit: Any, resource: Any, id: Any, attributes: Any, relationships: Any) -> Any:
+        kept = {name: str(value) if isinstance(value, date) else value for name, value in attributes.items()}
+        return super().atomic_add(unit, resource, id, kept, relationships)
+
+
+@breaks(("atomic_get", "One that was set to None is None."))
+class KeepsZeroForNull(MemoryLayer):
+    @hookimpl
+    def atomic_add(self, unit: Any, resource: Any, id: Any, attributes: Any, relationships: Any) -> Any:
+        kept = {name: 0 if value is None else value for name, value in attributes.items()}
+        return super().atomic_add(unit, resource, id, kept, relationships)
+
+
+@breaks(("atomic_get", "One that was set to None is None."))
+class DropsNullAtTheCommit(MemoryLayer):
+    @hookimpl
+    def atomic_commit(self, unit: Any) -> None:
+        for key in filter(unit.entities.get, unit.changed):
+            before = self._entities.get(key, Entity())
+            for name in (name for name, value in vars(unit.entities[key]).items() if value is None):
+                setattr(unit.entities[key], name, getattr(before, name))
+        super().atomic_commit(unit)
+
+
+@breaks(("atomic_get", "A nullable one that was never sent is there, too"))
+class ReadsWhatWasSentOnly(MemoryLayer):
+    @hookimpl
+    def atomic_get(self, unit: Any, resource: Any, ids: Any) -> Any:
+        found = super().atomic_get(unit, resource, ids)
+        unrelated = dict.fromkeys(relationship.attribute for relationship in resource.relationships.values())
+        return {id_: SimpleNamespace(**{**unrelated, **vars(entity)}) for id_, entity in found.items()}
 
 
 @breaks(("atomic_get", "Sees what the unit has flushed."))

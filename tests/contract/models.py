@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 from sqlalchemy import Column, ForeignKey, String, Table
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
@@ -39,6 +41,8 @@ class Article(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     title: Mapped[str] = mapped_column(String(40))
     words: Mapped[int | None]
+    published: Mapped[date | None]
+    draft: Mapped[bool | None]
     version: Mapped[int] = mapped_column()
     author_id: Mapped[int | None] = mapped_column(ForeignKey("people.id"))
     author: Mapped[Person | None] = relationship(back_populates="written")

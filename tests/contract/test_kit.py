@@ -114,6 +114,23 @@ def test_the_failure_of_another_hook_is_told() -> None:
         run(LayerContract.test_remove, under_test(application_of(RaisesForMissing())))
 
 
+class CountsCommitted(MemoryLayer):
+    """Gives two units that are open at once the same ids, and refuses neither."""
+
+    def _new_id(self, unit: Any, resource: Any) -> int:
+        return len(self._entities) + 1
+
+    @hookimpl
+    def atomic_prepare(self, unit: Any) -> None:
+        """Let everything pass."""
+
+
+def test_an_id_of_two_resources_is_told() -> None:
+    told = "Two units gave the id 1 to two resources, and both were committed"
+    with pytest.raises(BrokenPromise, match=told):
+        run(LayerContract.test_units_are_kept_apart, under_test(application_of(CountsCommitted())))
+
+
 def test_an_author_is_asked_for_the_application(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """
@@ -177,6 +194,12 @@ def test_a_test_that_cannot_be_run_is_no_success() -> None:
 def test_lacks_names_what_there_is() -> None:
     with pytest.raises(Fails, match=r"`lacks` names atomic_flush\. It may name: prepare, linkage"):
         under_test(application_of(MemoryLayer()), "atomic_flush")
+
+
+def test_lacks_is_no_text() -> None:
+    made = application_of(MemoryLayer())
+    with pytest.raises(Fails, match=r"`lacks` is the text 'flush'\. It must be a set of names: {'flush'}\."):
+        TestedLayer(made, "flush", SAMPLES, {}, 1)
 
 
 def test_what_is_lacking_is_refused() -> None:

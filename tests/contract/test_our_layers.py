@@ -78,7 +78,7 @@ class TestLayerThatOnlyAdds(LayerContract):
         {
             *("prepare", "linkage", "update", "remove", "flush"),
             *("add_to_relationship", "set_relationship", "remove_from_relationship"),
-            *("client_ids", "to_one", "to_many", "to_own_type", "versions", "repeats", "forget"),
+            *("client_ids", "to_one", "to_many", "to_own_type", "versions", "repeats", "null", "forget"),
         }
     )
     samples = {"lines": ({"text": "One"}, {"text": "Two"})}  # noqa: RUF012  # nothing changes it

@@ -5,6 +5,7 @@ A store may let one of them wait for the other, or refuse it: what is asserted h
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from threading import Barrier
 from typing import Any
@@ -71,6 +72,7 @@ class Concurrency:
         """What another one does, and how it ends, makes no difference to a unit."""
         resource = tested.resource
         outcomes = _race(tested, lambda work: work.one(resource).id, lambda work: work.one(resource, 1).id)
+        _expect_an_id_each(outcomes)
         for number, each in enumerate(outcomes):
             if not _is_failure(each):
                 shown = tested.look(resource, each)
@@ -109,6 +111,7 @@ class Concurrency:
         threads = [tested.thread(partial(serve, number)) for number in numbers]
         outcomes = [thread.end() for thread in threads]
         assert not all(map(_is_failure, outcomes)), f"Nothing was committed: {outcomes}."
+        _expect_an_id_each(outcomes)
         for number, outcome in enumerate(outcomes):
             if not _is_failure(outcome):
                 shown = tested.look(resource, outcome)
@@ -255,6 +258,14 @@ def _race(tested: TestedLayer, first: Deed, second: Deed) -> list[Any]:
 
 def _is_failure(outcome: object) -> bool:
     return isinstance(outcome, OperationFailed)
+
+
+def _expect_an_id_each(outcomes: Sequence[Id | OperationFailed]) -> None:
+    """No id is that of two resources, of those that were added and committed."""
+    __tracebackhide__ = True
+    ids = [outcome for outcome in outcomes if not _is_failure(outcome)]
+    for id_ in ids:
+        assert ids.count(id_) == 1, f"Two units gave the id {id_!r} to two resources, and both were committed."
 
 
 def _addition(resource: Resource, id_: Id, number: int) -> Deed:

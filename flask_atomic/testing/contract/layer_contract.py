@@ -39,13 +39,16 @@ class LayerContract(
     lacks: Collection[str] = frozenset()
     """What the layer does without: of the hooks `prepare`, `linkage`, `add`, `update`, `remove`, `add_to_relationship`,
     `set_relationship`, `remove_from_relationship`, `flush` and `forget`; and `client_ids`, `to_one`, `to_many`,
-    `to_own_type`, `versions`, `repeats` if no type can be declared with client-generated ids, with such a relationship,
-    with versions, or with answers that are remembered. That it is not there is tested, too.
+    `to_own_type`, `versions`, `repeats`, `null` if no type can be declared with client-generated ids, with such a
+    relationship, with versions, with answers that are remembered, or with an attribute that may be null. That it is not
+    there is tested, too.
     """
 
     samples: Mapping[str, Sequence[Mapping[str, Any]]] = SAMPLES
     """By type, at least two objects with the same attributes of different values, as documents have them and as results
-    show them. If values are unique in the store, give three. There are as many threads at once as there are samples."""
+    show them. If values are unique in the store, give three. There are as many threads at once as there are samples.
+    The tests know no other values: put one attribute of each kind that the layer is meant for into types of your own.
+    """
 
     ids: Mapping[str, Sequence[str]] = {}
     """By type, at least six texts that can be ids, where numbers, UUIDs and "x1" cannot."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from ...hookspecs import Id
+from ...hookspecs import Id, Resource
 from .expect import expect, expect_attributes, expect_related
 from .promise import promise
 from .tested import Relation, TestedLayer
-from .work import Shown, Work, holding
+from .work import Shown, Work, holding, updating
 
 __all__ = ["Reading"]
 
@@ -57,6 +58,42 @@ class Reading:
                 for _ in range(2):
                     shown = work.look(resource, id_)
                     expect_attributes("What was read", resource, shown, tested.sample(resource, 0))
+
+    @promise("atomic_get", "The attributes of an entity have the values that are stored.")
+    def test_values_of_every_kind(self, tested: TestedLayer) -> None:
+        """All that there are samples of, of all types."""
+        for resource in filter(tested.samples, tested.resources):
+            for number in range(len(tested.samples(resource))):
+                id_ = tested.done(lambda work, place=(resource, number): work.one(*place).id)  # type: ignore[misc]
+                shown = tested.look(resource, id_)
+                expect_attributes(f"A '{resource.type}'", resource, shown, tested.sample(resource, number))
+
+    @promise("atomic_get", "One that was set to None is None.", needs={"null"})
+    def test_null_is_added(self, tested: TestedLayer) -> None:
+        """What a resource is added with."""
+        for resource, names in tested.with_null:
+            sent = {**tested.sample(resource, 0), **dict.fromkeys(names)}
+            id_ = tested.done(_addition(resource, sent))
+            expect_attributes("What was added with null", resource, tested.look(resource, id_), sent)
+
+    @promise("atomic_get", "One that was set to None is None.", needs={"null", "update"})
+    def test_null_takes_the_place_of_a_value(self, tested: TestedLayer) -> None:
+        """By an update of nothing else."""
+        for resource, names in tested.with_null:
+            id_ = tested.done(lambda work, resource=resource: work.one(resource).id)  # type: ignore[misc]
+            tested.done(updating(resource, id_, dict.fromkeys(names)))
+            expected = {**tested.sample(resource, 0), **dict.fromkeys(names)}
+            expect_attributes("What was set to null", resource, tested.look(resource, id_), expected)
+
+    @promise("atomic_get", "A nullable one that was never sent is there, too", needs={"null"})
+    def test_what_was_not_sent_is_there(self, tested: TestedLayer) -> None:
+        """Whatever its value; without one the result would lack a member."""
+        for resource, names in tested.with_null:
+            sent = {name: value for name, value in tested.sample(resource, 0).items() if name not in names}
+            id_ = tested.done(_addition(resource, sent))
+            shown = tested.look(resource, id_) or {}
+            expect("What is missing of what was not sent", [name for name in names if name not in shown], [])
+            expect_attributes("What was sent beside", resource, shown, sent)
 
     @promise("atomic_get", "Sees what the unit has flushed.")
     def test_get_sees_what_was_flushed(self, tested: TestedLayer) -> None:
@@ -117,6 +154,10 @@ class Reading:
             owner = work.owner(relation, member)
             work.flush()
             expect("What was just related", work.linkage(relation.relationship, owner), [member.id])
+
+
+def _addition(resource: Resource, attributes: Mapping[str, Any]) -> Callable[[Work], Id]:
+    return lambda work: work.add(resource, attributes=attributes).id
 
 
 def _some_relations(tested: TestedLayer) -> list[Relation]:

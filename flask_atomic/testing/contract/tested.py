@@ -40,6 +40,7 @@ CAPABILITIES: Mapping[str, str] = {
     "to_own_type": "a relationship to the own type that is shown and writable",
     "versions": "a type with versions",
     "repeats": "a type for which the layer remembers the answers to requests",
+    "null": "an attribute that may be null and need not be sent, and give it in `samples`",
 }
 """What else a layer may do without, and what a type that needs it declares."""
 
@@ -83,6 +84,8 @@ class TestedLayer:
                 f"must have one, with the layer that is tested and no other.",
                 pytrace=False,
             )
+        if isinstance(lacks, str):
+            pytest.fail(f"`lacks` is the text {lacks!r}. It must be a set of names: {{{lacks!r}}}.", pytrace=False)
         self.application = application
         self.lacks = frozenset(lacks)
         self._samples = samples
@@ -183,6 +186,11 @@ class TestedLayer:
         """A type for which the layer remembers answers."""
         found: Resource = self._found("repeats")
         return found
+
+    @property
+    def with_null(self) -> list[tuple[Resource, list[str]]]:
+        """The types with attributes that may be null and need not be sent, and the names of these."""
+        return list(_null(self))
 
     def _found(self, capability: str) -> Any:
         found = self.find(capability)
@@ -329,6 +337,24 @@ def _repeats(tested: TestedLayer) -> Iterator[Resource]:
     return (binding.resource for binding in tested.bindings.values() if binding.remembers)
 
 
+def _null(tested: TestedLayer) -> Iterator[tuple[Resource, list[str]]]:
+    for resource in tested.resources:
+        sample = next(iter(tested.samples(resource)), {})
+        names = [name for name in sample if name in resource.codec.fields and _may_be_null(resource, sample, name)]
+        if names:
+            yield resource, names
+
+
+def _may_be_null(resource: Resource, sample: Mapping[str, Any], name: str) -> bool:
+    """Whether the schema takes null for an attribute, and does without it."""
+    try:
+        resource.codec.load({**sample, name: None})
+        resource.codec.load({other: value for other, value in sample.items() if other != name})
+    except InvalidResource:
+        return False
+    return True
+
+
 _FINDERS: Mapping[str, Callable[[TestedLayer], Iterator[Any]]] = {
     "client_ids": _client_ids,
     "to_one": _to_one,
@@ -336,4 +362,5 @@ _FINDERS: Mapping[str, Callable[[TestedLayer], Iterator[Any]]] = {
     "to_own_type": _to_own_type,
     "versions": _versions,
     "repeats": _repeats,
+    "null": _null,
 }

@@ -185,9 +185,13 @@ class Work:
         number: int = 0,
         *,
         id: Id | None = None,
+        attributes: Mapping[str, Any] | None = None,
         related: Mapping[Relationship, Related] | None = None,
     ) -> Reference:
-        """Add a resource with the attributes of that sample, and with all relationships that it must have."""
+        """Add a resource with these attributes or those of that sample, and with all relationships that it must have.
+
+        The attributes are given by their names in documents.
+        """
         if id is None and resource.client_ids == "required":
             id = self._tested.new_id(resource, number)
         required = {
@@ -196,11 +200,12 @@ class Work:
             if relationship.required and relationship.writable and relationship not in (related or {})
         }
         self._tested.require("add")
+        sent = self._tested.sample(resource, number) if attributes is None else attributes
         entity = self._layer.add(
             unit=self.unit,
             resource=resource,
             id=id,
-            attributes=self._tested.values(resource, self._tested.sample(resource, number)),
+            attributes=self._tested.values(resource, sent),
             relationships={**required, **(related or {})},
         )
         self._there[resource.type, number] = added = self.reference(resource, entity, id)
