@@ -25,8 +25,12 @@ from tests.servers import engines_disposed, second_connection
 OF_KEYS = {"atomic_recall", "atomic_remember", "atomic_forget"}
 """The hooks of requests with a key: tests/test_idempotency.py is about these."""
 
-AT_START_UP = {"atomic_claim", "atomic_independent", "atomic_exclusive", "atomic_remembers"}
-HOOKS = [hook for hook in vars(DataLayer) if hook.startswith("atomic_") and hook not in AT_START_UP | OF_KEYS]
+OF_VERSIONS = {"atomic_version", "atomic_match_version"}
+"""The hooks of types with versions: tests/test_stale_writes.py is about these."""
+
+AT_START_UP = {"atomic_claim", "atomic_independent", "atomic_exclusive", "atomic_remembers", "atomic_versioned"}
+ELSEWHERE = AT_START_UP | OF_KEYS | OF_VERSIONS
+HOOKS = [hook for hook in vars(DataLayer) if hook.startswith("atomic_") and hook not in ELSEWHERE]
 
 
 # ----------------------------------------------------------------------------------------------- layers that can fail
