@@ -209,20 +209,13 @@ class Log:
 
     def __init__(self):
         memory = MemoryLayer()
-        hooks = (
-            "claim",
-            "exclusive",
-            "begin",
-            "prepare",
-            "commit",
-            "rollback",
-            "parse_id",
-            "get",
-            "identify",
-            "linkage",
-        )
-        for hook in (*hooks, "add"):
+        hooks = ("exclusive", "begin", "prepare", "commit", "rollback", "parse_id", "get", "identify", "linkage", "add")
+        for hook in hooks:
             setattr(self, f"atomic_{hook}", getattr(memory, f"atomic_{hook}"))
+
+    @hookimpl
+    def atomic_claim(self):
+        return self
 
 
 class TestPermittedOperations:

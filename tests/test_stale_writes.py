@@ -663,7 +663,7 @@ requests = st.lists(st.lists(operations(), min_size=1, max_size=5), min_size=1, 
 
 
 @given(requests=requests)
-@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_batched_and_strict_runs_find_the_same_versions(sqlite_store: Store, requests: list[Any]) -> None:
     compare(sqlite_store, requests)
 
@@ -673,7 +673,7 @@ def test_batched_and_strict_runs_find_the_same_versions_on_servers(server: str, 
     store = Store(create_engine(request.getfixturevalue(f"{server}_url")))
 
     @given(requests=requests)
-    @settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=12, suppress_health_check=[HealthCheck.too_slow])
     def compare_here(requests: list[Any]) -> None:
         compare(store, requests)
 

@@ -385,7 +385,7 @@ documents = st.lists(operation_lists(), min_size=1, max_size=3)
 
 
 @given(documents=documents)
-@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 def test_in_memory_a_batched_run_cannot_be_told_from_a_strict_one(documents: list[Any]) -> None:
     compare(MemoryWorld(), documents)
 
@@ -398,7 +398,7 @@ def sqlite_world() -> Iterator[World]:
 
 
 @given(documents=documents)
-@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_on_sqlite_a_batched_run_cannot_be_told_from_a_strict_one(sqlite_world: World, documents: list[Any]) -> None:
     compare(sqlite_world, documents)
 
@@ -411,7 +411,7 @@ def test_on_a_server_a_batched_run_cannot_be_told_from_a_strict_one(
     world = SQLWorld(engine)
 
     @given(documents=documents)
-    @settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
     def compare_here(documents: list[Any]) -> None:
         compare(world, documents)
 

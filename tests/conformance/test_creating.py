@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from marshmallow_jsonapi import fields
 
-from flask_atomic import Atomic, MemoryLayer
+from flask_atomic import Atomic, MemoryLayer, hookimpl
 from tests.application import NOTE, add, application, id_, lid, post, read, schema
 
 OPERATION = "invalid-operation"
@@ -172,9 +172,13 @@ def test_another_local_id_stands_for_nothing(refused):
 
 @pytest.mark.statement("B74")
 def test_a_layer_without_the_hook_does_not_create():
-    memory = MemoryLayer()
-    hooks = ("claim", "exclusive", "begin", "prepare", "commit", "rollback", "parse_id", "get", "identify", "linkage")
-    reader = type("Reader", (), {"name": "reader"})()
+    class Reader:
+        @hookimpl
+        def atomic_claim(self):
+            return self
+
+    memory, reader = MemoryLayer(), Reader()
+    hooks = ("exclusive", "begin", "prepare", "commit", "rollback", "parse_id", "get", "identify", "linkage")
     for hook in hooks:
         setattr(reader, f"atomic_{hook}", getattr(memory, f"atomic_{hook}"))
     atomic = Atomic(reader)
