@@ -33,6 +33,8 @@ class IntegerKey:
     type: TypeEngine[Any]
 
     def parse(self, text: str) -> int | None:
+        if len(text) < 19 and text.isascii() and text.isdigit():
+            return int(text)
         written = _INTEGER.fullmatch(text)
         if written is None:
             return None

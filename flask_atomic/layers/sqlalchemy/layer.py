@@ -179,9 +179,10 @@ class SQLAlchemyLayer:
             links = mapped.links(relationships)
             if links is None:
                 prepare(mapped, unit, None, relationships)
-            with Accepting():
-                entity = mapped.make(values)
-            set_attributes(entity, values)
+            if links is not None and unit.holds_new_rows and mapped.model.is_made_of_values:
+                entity = mapped.model.made_of(values)
+            else:
+                entity = _made(mapped, values)
             if not unit.insert(mapped.model, entity, links):
                 unit.session.add(entity)
                 unit.will_show(mapped.model, entity)
@@ -334,6 +335,13 @@ class _Failing:
         failure = failure_of(error, concerned)
         if failure is not None:
             raise failure from error
+
+
+def _made(mapped: Mapped, values: dict[str, Any]) -> Entity:
+    with Accepting():
+        entity = mapped.make(values)
+    set_attributes(entity, values)
+    return entity
 
 
 def _session_factory(sessions: Any, shared: bool) -> Callable[[], Session]:

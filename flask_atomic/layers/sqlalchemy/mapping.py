@@ -118,6 +118,8 @@ class Mapped:
         """Whether an update may touch a value that no two rows may share."""
         if self._never_unique is None or not self._never_unique.issuperset(attributes):
             return True
+        if not relationships:
+            return False
         relations = [self.relations[each] for each in relationships if each in self.relations]
         return any(self.model.is_in_unique(relation.columns) for relation in relations)
 

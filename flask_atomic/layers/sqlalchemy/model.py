@@ -39,6 +39,7 @@ from sqlalchemy.orm import (
     Load,
     Mapper,
     lazyload,
+    registry,
     undefer,
 )
 from sqlalchemy.orm.attributes import instance_state
@@ -59,6 +60,9 @@ ROW_KEY = "row_key_"
 
 _EXACT: dict[type[TypeEngine[Any]], type] = {Boolean: bool, Integer: int, Date: date, LargeBinary: bytes, String: str}
 """Types of columns that keep a value of just this type as it is."""
+_CONSTRUCTOR = registry().constructor
+"""What SQLAlchemy gives to declarative classes: it sets the attributes that it is given."""
+
 _PADDED = (CHAR, NCHAR)
 _ON_DEMAND = ("select", True, "raise", "raise_on_sql", "noload", "dynamic", "write_only", None, False)
 
@@ -149,6 +153,22 @@ class Model:
         """
         return _is_plain(self.mapper)
 
+    @cached_property
+    def is_made_of_values(self) -> bool:
+        """Whether the class is called for nothing but to set attributes, and nobody listens when it is."""
+        manager = self.mapper.class_manager
+        is_as_made = manager.original_init in (object.__init__, _CONSTRUCTOR) and "__new__" not in _named_in(
+            self.class_
+        )
+        listeners = (*manager.dispatch.init, *manager.dispatch.init_failure)
+        return self.is_plain and is_as_made and all(map(_is_of_mapper, listeners))
+
+    def made_of(self, values: Mapping[str, Any]) -> Any:
+        """A new entity with these values, by attribute, of a class that `is_made_of_values`."""
+        entity = self.mapper.class_manager.new_instance()
+        entity.__dict__.update(values)
+        return entity
+
     @property
     def table(self) -> Table:
         """The one table of a plain model."""
@@ -189,14 +209,19 @@ class Model:
 
     def is_stale(self, state: InstanceState[Any]) -> bool:
         """Whether an entity that was just written may differ from its row."""
-        expired, held, exact = state.expired_attributes, state.dict, self.exact
+        expired, held = state.expired_attributes, state.dict
         if expired and not self.columns.isdisjoint(expired):
             return True
-        for name in self.columns:
+        for name, kept in self._kept:
             value = held.get(name)
-            if value is not None and type(value) is not exact.get(name):
+            if type(value) is not kept and value is not None:
                 return True
         return False
+
+    @cached_property
+    def _kept(self) -> tuple[tuple[str, type | None], ...]:
+        """Each attribute that is read with a row, and the type of the values that are stored as they are."""
+        return tuple((name, self.exact.get(name)) for name in self.columns)
 
     def is_unique(self, columns: frozenset[Column[Any]]) -> bool:
         """Whether no two rows have the same values in these columns."""
@@ -214,7 +239,7 @@ state_of: Callable[[Any], InstanceState[Any]] = instance_state
 def identity_of(model: Model, entity: Any) -> Any | None:
     """The primary key of an entity as far as it is known without asking the database."""
     state = state_of(entity)
-    return state.identity[0] if state.identity else state.dict.get(model.key_name)
+    return state.dict.get(model.key_name) if state.key is None else state.key[1][0]
 
 
 def _mapper(class_: Any) -> Mapper[Any]:
@@ -310,13 +335,23 @@ def _is_plain(mapper: Mapper[Any]) -> bool:
         alone
         and not listens
         and mapper.version_id_col is None
-        and not any("__setattr__" in vars(each) for each in mapper.class_.__mro__ if each is not object)
+        and "__setattr__" not in _named_in(mapper.class_)
         and isinstance(mapper.local_table, Table)
         and list(mapper.tables) == [mapper.local_table]
         and not _may_change_unnamed(mapper)
         and all(map(_is_plain_column, mapper.local_table.columns))
         and all(len(property_.columns) == len(_columns(property_)) == 1 for property_ in mapper.column_attrs)
     )
+
+
+def _is_of_mapper(listener: Any) -> bool:
+    """Whether it is the mapper that listens: it only looks whether it is set up."""
+    return getattr(listener, "__module__", None) == Mapper.__module__
+
+
+def _named_in(class_: type) -> set[str]:
+    """What a class and its bases define, but for what every object has."""
+    return {name for each in class_.__mro__ if each is not object for name in vars(each)}
 
 
 def _is_plain_column(column: Column[Any]) -> bool:

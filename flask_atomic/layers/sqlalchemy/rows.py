@@ -80,6 +80,7 @@ class Rows:
         self._changed: dict[Model, dict[InstanceState[Any], tuple[Any, dict[str, Any]]]] = {}
         self._removed: dict[Model, dict[Any, Any]] = {}
         self._inserted: list[Any] = []
+        self._deleted: list[Any] = []
         self._other_ends: list[Any] = []  # entities whose relationships lead to rows that are written
 
     # ---------------------------------------------------------------------------------------------------- waiting
@@ -100,13 +101,11 @@ class Rows:
         What already has the value is written, too: another request may have changed it since it was read, and then the
         one would be stored in part.
         """
-        values = {**values, **{link.local: link.key for link in links}}
-        shown = entity.__dict__
-        self._other_ends += [
-            end for link in links for end in (link.related, self._known(link, shown)) if end is not None
-        ]
-        for name, value in values.items():
-            set_committed_value(entity, name, value)
+        if links:
+            values = {**values, **{link.local: link.key for link in links}}
+            ends = (end for link in links for end in (link.related, self._known(link, entity.__dict__)))
+            self._other_ends += [end for end in ends if end is not None]
+        _show(entity, values)
         for link in links:
             set_committed_value(entity, link.attribute, link.related)
         if values:
@@ -125,19 +124,33 @@ class Rows:
 
     def release(self) -> None:
         """Have the session know every entity."""
+        self.release_deleted()
         if self._inserted:
             for entity in self._inserted:
                 make_transient_to_detached(entity)
             self._session.add_all(self._inserted)
             self._expire_relationships(self._inserted)
             self._inserted.clear()
-        waiting, self._new = self._new, {}
-        for entries in waiting.values():
-            for entity, links in entries:
-                related = {link.attribute: entity.__dict__.pop(link.attribute) for link in links}
-                self._session.add(entity)
-                for name, other in related.items():
-                    setattr(entity, name, other)
+        if self._new:
+            waiting, self._new = self._new, {}
+            for model, entries in waiting.items():
+                for entity, links in entries:
+                    self._release_new(model, entity, [link.attribute for link in links])
+
+    def release_deleted(self) -> None:
+        """Have the session forget the entities whose rows are gone, and all else that it has read."""
+        if self._deleted:
+            for entity in self._deleted:
+                self._session.expunge(entity)
+            self._deleted.clear()
+            self._session.expire_all()  # the database may have changed more rows, or removed them
+
+    def _release_new(self, model: Model, entity: Any, relationships: Sequence[str]) -> None:
+        held = entity.__dict__
+        values = {name: held.pop(name) for name in (*model.column, *relationships) if name in held}
+        self._session.add(entity)
+        for name, value in values.items():
+            setattr(entity, name, value)
 
     def release_changed(self) -> None:
         """Leave to the session the changes of stored rows."""
@@ -196,11 +209,13 @@ class Rows:
         changed, self._changed = self._changed, {}
         for model, entities in changed.items():
             rows = list(entities.values())
-            if all(model.unique.isdisjoint(values) for _, values in rows):
+            kinds = {tuple(values) for _, values in rows}
+            if len(kinds) == 1 or all(model.unique.isdisjoint(names) for names in kinds):
                 rows.sort(key=lambda row: tuple(row[1]))
             for names, alike in groupby(rows, key=lambda row: tuple(row[1])):
                 self._update(model, names, alike)
-            self._expire_relationships(entity for entity, _ in entities.values())
+            if model.relationships:
+                self._expire_relationships(entity for entity, _ in entities.values())
         self._expire_other_ends()
 
     def delete(self, chunks: Callable[[Model, Sequence[Any]], Iterable[Sequence[Any]]]) -> bool:
@@ -217,8 +232,7 @@ class Rows:
                 result = connection.execute(delete(model.table).where(model.column[model.key_name].in_(keys)))
                 if result.rowcount < len(keys):
                     raise NotFound("The resource was removed meanwhile.")
-            for entity in entities.values():
-                self._session.expunge(entity)
+            self._deleted += entities.values()
         return bool(removed)
 
     def _update(self, model: Model, names: Iterable[str], entities: Iterable[tuple[Any, dict[str, Any]]]) -> None:
@@ -306,9 +320,19 @@ def _insert_numbered(connection: Connection, model: Model, entities: Sequence[An
     return True
 
 
+def _show(entity: Any, values: Mapping[str, Any]) -> None:
+    """Have an entity show values as if they had been read."""
+    state = state_of(entity)
+    if state.modified or state.expired_attributes:
+        for name, value in values.items():
+            set_committed_value(entity, name, value)
+    else:  # this is what comes of it, for nothing else is known of any attribute
+        state.dict.update(values)
+
+
 def _number(model: Model, entities: Sequence[Any], keys: Iterable[Any]) -> None:
     for entity, key in zip(entities, keys, strict=True):
-        set_committed_value(entity, model.key_name, key)
+        _show(entity, {model.key_name: key})
 
 
 def _parameters(model: Model, entities: Sequence[Any]) -> list[dict[str, Any]]:

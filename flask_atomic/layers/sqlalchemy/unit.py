@@ -71,15 +71,20 @@ class Unit:
             self._delete(model, entity)
 
     @property
+    def holds_new_rows(self) -> bool:
+        """Whether plain new rows may wait outside the session, which hears of them if it is to insert them."""
+        return not (self._shared or self._computes or self._session.in_nested_transaction())
+
+    @property
     def _writes_past_session(self) -> bool:
-        return self._has_plain_session and not self._session.in_nested_transaction()
+        return self.holds_new_rows and self._has_plain_session
 
     @cached_property
     def _has_plain_session(self) -> bool:
-        return not (self._shared or self._computes) and is_plain(self._session)
+        return is_plain(self._session)
 
     def attach(self) -> None:
-        """Have the session know the entities whose rows were written past it."""
+        """Have the session know what was written past it."""
         self._rows.release()
 
     def commit(self) -> None:
@@ -129,7 +134,7 @@ class Unit:
             for entity in self.session.scalars(statement, execution_options={"populate_existing": refresh}):
                 found[identity_of(model, entity)] = self.keep(entity)
         wanted = set(ids)
-        return {id_: entity for id_, entity in found.items() if id_ in wanted}
+        return found if found.keys() <= wanted else {id_: each for id_, each in found.items() if id_ in wanted}
 
     def chunks(self, model: Model, ids: Sequence[Any]) -> Iterator[Sequence[Any]]:
         """The ids that the database can compare, in parts of which each fits into one statement."""
@@ -140,6 +145,7 @@ class Unit:
 
     def load(self, model: Model, entities: Sequence[Any], name: str) -> None:
         """Read what the session no longer knows of an attribute, for all entities at once."""
+        self._rows.release_deleted()
         unknown = [entity for entity in entities if name in state_of(entity).expired_attributes]
         if unknown:
             self.read(model, [identity_of(model, entity) for entity in unknown])
@@ -156,12 +162,14 @@ class Unit:
 
         :raises NotAtomic: if other rows of the unit are in another database.
         """
+        if model in self._written:
+            return
         bind = self._bind(model)
         if bind not in self._written_binds:
             if self._written_binds and not self._session.twophase:
                 raise NotAtomic("Resources that are kept in different databases cannot be changed by one request.")
             self._written_binds.append(bind)
-        self._written.setdefault(model, {})
+        self._written[model] = {}
 
     @property
     def writing(self) -> Mapping[Model, object]:
@@ -178,7 +186,7 @@ class Unit:
         :param alone: whether nothing but the row itself goes.
         """
         self.keep(entity)
-        if alone and self._writes_past_session and state_of(entity).persistent:
+        if alone and self._writes_past_session and state_of(entity).key is not None:
             self._rows.remove(model, entity)
             return
         self._part_from_itself(model, entity)
@@ -203,7 +211,7 @@ class Unit:
 
         :param links: its relationships, None if they are more than values of columns.
         """
-        if links is None or not self._writes_past_session or not self._rows.add(model, entity, links):
+        if links is None or not self.holds_new_rows or not self._rows.add(model, entity, links):
             return False
         self.will_show(model, entity)
         return True
@@ -214,7 +222,7 @@ class Unit:
         :param values: what to change, by attribute.
         :param links: the relationships to change, None if they are more than values of columns.
         """
-        if links is None or not (self._writes_past_session and state_of(entity).persistent):
+        if links is None or not (self._writes_past_session and state_of(entity).key is not None):
             return False
         if any(link.waits for link in links):
             return False
@@ -274,7 +282,8 @@ class Unit:
         :raises NotFound: if a row to be deleted is gone.
         """
         session = self._session
-        if self._rows.new == 1 or session.new or session.dirty or session.deleted:
+        new = self._rows.new
+        if new == 1 or session.new or session.dirty or session.deleted or (new and not self._has_plain_session):
             self._leave_to_session()
         else:
             self._write_plain_rows()
@@ -292,8 +301,8 @@ class Unit:
         self._rows.insert()
         self._rows.update()
         if self._rows.delete(self.chunks):
-            self._deletes = True
-            self._forget(())
+            self._kept.clear()
+            self._has_deleted = True
 
     def settle(self) -> bool:
         """Write what waits, and make what was written show what is stored.
@@ -304,7 +313,7 @@ class Unit:
         """
         self.flush()
         for model, entities in self._written.items():
-            stale = [entity for state, entity in entities.items() if _is_stored(state) and model.is_stale(state)]
+            stale = [entity for state, entity in entities.items() if model.is_stale(state) and _is_stored(state)]
             if self._reread(model, stale) < len(stale):
                 raise NotFound("The resource was removed meanwhile.")
         self._written.clear()

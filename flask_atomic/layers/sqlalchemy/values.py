@@ -25,6 +25,8 @@ def foreign_ids(mapped: Mapped, relationships: Mapping[Relationship, Related]) -
 
     Asking for an id may flush, so it is done before anything of the operation waits.
     """
+    if not relationships or not mapped.foreign_ids:
+        return {}
     references = {each: related for each, related in relationships.items() if each in mapped.foreign_ids}
     return {
         relationship.attribute: reference.id if isinstance(reference, Reference) else None
