@@ -185,7 +185,7 @@ class Codec:
     def _load(
         self, attributes: Mapping[str, Any], relationships: Collection[str], id: str | None, partial: bool
     ) -> dict[str, Any]:
-        resource: dict[str, Any] = {"type": self.type, "attributes": attributes}
+        resource: dict[str, Any] = {"type": self.type, "attributes": dict(attributes)}
         if id is not None and self._loads_id:
             resource["id"] = id
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextvars import ContextVar, Token
 from dataclasses import dataclass
 from uuid import uuid4
@@ -82,13 +82,19 @@ class Serving:
 
 
 class Performing:
-    """A context manager: `operation` is the current one inside it, None for none."""
+    """A context manager: `operation` is the current one inside it, None for none.
 
-    def __init__(self, operation: Operation | None) -> None:
+    What it gives, called with another operation, makes that the current one.
+    """
+
+    __slots__ = ("_operation", "_token")
+
+    def __init__(self, operation: Operation | None = None) -> None:
         self._operation = operation
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> Callable[[Operation | None], object]:
         self._token: Token[Operation | None] = _operation.set(self._operation)
+        return _operation.set
 
     def __exit__(self, *exception: object) -> None:
         _operation.reset(self._token)

@@ -6,11 +6,11 @@ is told to it by the function that it is given.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from .errors import MOST_ERRORS, Code, ErrorObject, RequestFailed, Token, pointer
-from .operations import OPERATIONS, RESULTS, Identifier, Linkage, Operation, Ref, ResourceObject
+from .operations import NOTHING, OPERATIONS, RESULTS, Identifier, Linkage, Operation, Ref, ResourceObject
 
 __all__ = ["ResolveHref", "read"]
 
@@ -112,9 +112,11 @@ def _data(op: str, value: dict[str, Any], ref: Ref | None, href: str | None) -> 
     return None
 
 
-def _object(value: dict[str, Any], name: str) -> dict[str, Any]:
+def _object(value: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     """The object that the member `name` holds, an empty one if there is no such member."""
-    member = value.get(name, {})
+    if name not in value:
+        return NOTHING
+    member = value[name]
     if not isinstance(member, dict):
         raise _Malformed(f"'{name}' is not an object.", name)
     return member
@@ -144,17 +146,17 @@ def _ref(op: str, value: Any) -> Ref:
     names_collection = op == "add" and isinstance(value, dict) and "relationship" not in value
     type_, id_, lid = _identity(value) if names_collection else _identifier(value)
     relationship = _text(value, "relationship") if "relationship" in value else None
-    return Ref(type_, id_, lid, relationship, value.get("meta", {}))
+    return Ref(type_, id_, lid, relationship, _object(value, "meta"))
 
 
 def _identifier(value: Any) -> Identifier:
-    identifier = _identity(value)
-    if identifier.id is None and identifier.lid is None:
+    type_, id_, lid = _identity(value)
+    if id_ is None and lid is None:
         raise _Malformed("A resource identifier has neither 'id' nor 'lid'.")
-    return identifier
+    return Identifier(type_, id_, lid)
 
 
-def _identity(value: Any) -> Identifier:
+def _identity(value: Any) -> tuple[str, str | None, str | None]:
     """The three identifying members. Whether `id` and `lid` may both be missing is for the caller to say.
 
     What has them may have `meta` as well, which is an object wherever it stands (JSON:API 1.1, "Meta Information").
@@ -169,7 +171,7 @@ def _identity(value: Any) -> Identifier:
     if id_ is not None and lid is not None:
         raise _Malformed("'id' and 'lid' exclude each other.", "lid")
     _object(value, "meta")
-    return Identifier(type_, id_, lid)
+    return type_, id_, lid
 
 
 def _text(value: dict[str, Any], name: str) -> str:
@@ -234,14 +236,15 @@ def _resource_object(value: Any) -> ResourceObject:
     relationships = _named_values(value, "relationships")
     if relationships:
         relationships = {name: _relationship_object(name, member) for name, member in relationships.items()}
-    return ResourceObject(type_, id_, lid, attributes, relationships, value.get("meta", {}), frozenset(value))
+    return ResourceObject(type_, id_, lid, attributes, relationships, _object(value, "meta"), frozenset(value))
 
 
-def _named_values(value: dict[str, Any], name: str) -> dict[str, Any]:
+def _named_values(value: dict[str, Any], name: str) -> Mapping[str, Any]:
     """The object `attributes` or `relationships` without its @-members (JSON:API 1.1, "@-Members": ignore them)."""
     members = _object(value, name)
-    if any(member.startswith("@") for member in members):
-        return {member: inner for member, inner in members.items() if not member.startswith("@")}
+    for member in members:
+        if member[:1] == "@":
+            return {each: inner for each, inner in members.items() if each[:1] != "@"}
     return members
 
 

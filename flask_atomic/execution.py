@@ -9,7 +9,7 @@ while writes wait, the whole attempt is thrown away and the plan is run strictly
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from .context import Performing, current_request
@@ -132,8 +132,9 @@ class _Attempt:
         ]
 
     def _run_strictly(self) -> None:
-        for position, step in enumerate(self._steps):
-            with Performing(step.operation):
+        with Performing() as perform_now:
+            for position, step in enumerate(self._steps):
+                perform_now(step.operation)
                 try:
                     self._perform(position, step)
                     self._settle()
@@ -141,19 +142,20 @@ class _Attempt:
                     raise
                 except OperationFailed as failure:
                     raise RequestFailed(step.blame(failure)) from failure
-            self._known.forget()
+                self._known.forget()
 
     def _run_batched(self) -> None:
         self._known.read_named(self._steps)
-        for position, step in enumerate(self._steps):
-            with Performing(step.operation):
+        with Performing() as perform_now:
+            for position, step in enumerate(self._steps):
+                perform_now(step.operation)
                 may_wait = step.may_wait
-                if self._waiting and (not may_wait or self._waiting.ends_before(step)):
+                if not may_wait or self._waiting.ends_before(step):
                     self._settle()
                 self._perform(position, step)
                 if not may_wait:
                     self._settle()
-        if self._waiting:
+            perform_now(None)
             self._settle()
 
     def _perform(self, position: int, step: Step) -> None:
@@ -167,12 +169,13 @@ class _Attempt:
         if target is not None and target.id is not None:
             self._refuse_taken(step, target)
         to_itself = {relationship for relationship, linkage in step.linkage.items() if target in linkage}
+        others = [other for other in step.linkage if other not in to_itself]
         entity = layer.add(
             unit=self._unit(layer),
             resource=step.binding.resource,
             id=None if target is None else target.id,
             attributes=step.attributes,
-            relationships=self._related(step, [other for other in step.linkage if other not in to_itself]),
+            relationships=self._related(step, others),
         )
         reference = self._known.add(target, step.binding, entity)
         if to_itself:
@@ -185,7 +188,7 @@ class _Attempt:
             detail = f"There is a resource of type '{target.type}' with this id already."
             raise RequestFailed(step.error(Code.ID_TAKEN, detail, "data", "id"))
 
-    def _relate_to_itself(self, step: Step, reference: Reference, relationships: Iterable[Relationship]) -> None:
+    def _relate_to_itself(self, step: Step, reference: Reference, relationships: Collection[Relationship]) -> None:
         """Relate a new resource to itself, which many stores can only do when it is there."""
         layer = step.binding.layer
         if not layer.supports("update"):
@@ -243,8 +246,7 @@ class _Attempt:
         found = {key: reference for key, reference in known.items() if reference is not None}
         unknown = [key for key, reference in known.items() if reference is None]
         if unknown:
-            if self._waiting:
-                self._settle()  # what waits may be what is looked for
+            self._settle()  # what waits may be what is looked for
             found |= self._known.read(unknown)
         return found
 
@@ -254,7 +256,7 @@ class _Attempt:
         :raises RequestFailed: 404 for the target or for each related resource that does not exist.
         """
         assert step.target is not None
-        target = self._find([step.target]).get(step.target)
+        target = self._known.get(step.target) or self._find([step.target]).get(step.target)
         if target is None:
             detail = f"There is no such '{step.target.type}'."
             member = "id" if step.target.lid is None else "lid"
@@ -272,8 +274,10 @@ class _Attempt:
             if not layer.match_version(unit=unit, resource=resource, entity=target.entity, version=version):
                 raise RequestFailed(step.error(Code.STALE, "The resource has another version by now.", *path))
 
-    def _related(self, step: Step, relationships: Iterable[Relationship]) -> dict[Relationship, Related]:
+    def _related(self, step: Step, relationships: Collection[Relationship]) -> dict[Relationship, Related]:
         related: dict[Relationship, Related] = {}
+        if not relationships:
+            return related
         errors: list[ErrorObject] = []
         for relationship in relationships:
             linkage = step.linkage[relationship]
@@ -303,6 +307,8 @@ class _Attempt:
     def _settle(self) -> None:
         """Write what waits and make the results."""
         waiting = self._waiting.steps
+        if not waiting:
+            return
         with Performing(waiting[0].step.operation if len(waiting) == 1 else None):
             for layer in dict.fromkeys(step.binding.layer for _, step, _ in waiting):
                 self._flush(layer)
@@ -321,7 +327,8 @@ class _Attempt:
     def _show(self, written: Iterable[WaitingStep]) -> None:
         by_binding: dict[Binding, list[WaitingStep]] = {}
         for entry in written:
-            self._known.name(entry.reference, entry.step.target if entry.step.verb == "add" else None)
+            if entry.step.verb == "add":
+                self._known.name(entry.reference, entry.step.target)
             by_binding.setdefault(entry.step.binding, []).append(entry)
         for binding, entries in by_binding.items():
             unit = self._unit(binding.layer)

@@ -54,7 +54,7 @@ class KnownResources:
         """Read every existing resource that the steps name by id, in one go for each type."""
         named: dict[str, dict[Any, None]] = {}
         for step in steps:
-            for key in step.named():
+            for key in step.named:
                 if key.lid is None:
                     named.setdefault(key.type, {})[key.id] = None
         for type_, ids in named.items():

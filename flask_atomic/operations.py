@@ -6,19 +6,22 @@ These are the values that the request document holds, made by `document` and nev
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 from .errors import Token, pointer
 
-__all__ = ["OPERATIONS", "RESULTS", "Identifier", "Linkage", "Operation", "Ref", "ResourceObject"]
+__all__ = ["NOTHING", "OPERATIONS", "RESULTS", "Identifier", "Linkage", "Operation", "Ref", "ResourceObject"]
 
 OPERATIONS = "atomic:operations"
 """The member of a request document that holds the operations."""
 
 RESULTS = "atomic:results"
 """The member of a response document that holds the results."""
+
+
+NOTHING: Mapping[Any, Any] = MappingProxyType({})
+"""What stands for an object or a table that is not there."""
 
 
 class Identifier(NamedTuple):
@@ -43,7 +46,7 @@ class Ref(NamedTuple):
     id: str | None
     lid: str | None
     relationship: str | None
-    meta: Mapping[str, Any] = MappingProxyType({})
+    meta: Mapping[str, Any] = NOTHING
 
 
 class ResourceObject(NamedTuple):
@@ -62,8 +65,7 @@ class ResourceObject(NamedTuple):
     members: Collection[str]
 
 
-@dataclass(frozen=True, slots=True)
-class Operation:
+class Operation(NamedTuple):
     """One operation object, in the shape that the extension asks for ("Operation Objects").
 
     :param index: its place in the request, from 0.
@@ -74,7 +76,7 @@ class Operation:
     :param meta: the operation's own `meta`.
     """
 
-    index: int
+    index: int  # type: ignore[assignment]  # of a tuple, nobody asks where a value is in it
     op: Literal["add", "update", "remove"]
     ref: Ref | None
     href: str | None

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, NoReturn
 
 from .codec import InvalidResource
 from .context import Performing
 from .errors import MOST_ERRORS, Code, ErrorObject, OperationFailed, RequestFailed, Token, Transient
-from .operations import Identifier, Linkage, Operation, Ref, ResourceObject
+from .operations import NOTHING, Identifier, Linkage, Operation, Ref, ResourceObject
 from .plugins import Binding, Plugins
 from .resources import Relationship
 from .steps import Key, Plan, PlannedLinkage, Step, Verb, blame, target_path
@@ -29,15 +29,27 @@ def plan(operations: Sequence[Operation], plugins: Plugins, max_members: int | N
     :raises RequestFailed: 400, 403, 404, 409 or 422 with everything that is wrong with any of them.
     """
     planner = _Planner(plugins, max_members)
-    steps = [planner.step(operation) for operation in operations if len(planner.errors) < MOST_ERRORS]
+    steps = []
+    with Performing() as perform_now:
+        for operation in operations:
+            perform_now(operation)
+            step = planner.step(operation)
+            if step is not None:
+                steps.append(step)
+            if len(planner.errors) >= MOST_ERRORS:
+                break
     if planner.errors:
         raise RequestFailed(*planner.errors)
-    planned = tuple(step for step in steps if step is not None)
-    return Plan(planned, frozenset(step.binding.layer for step in planned))
+    bindings = dict.fromkeys(step.binding for step in steps)
+    return Plan(tuple(steps), frozenset(binding.layer for binding in bindings))
 
 
 _MOST_ALIKE = 20
 """How many ids may have the same hash; of those that are not made for it, two have."""
+
+
+_Named = Identifier | Ref | ResourceObject
+"""What names a resource by `type` and `id` or `lid`."""
 
 
 class _Unplannable(Exception):
@@ -53,20 +65,20 @@ class _Planner:
         self._authorize = plugins.authorize
         self._declared: set[tuple[str, str]] = set()
         self._removed: set[tuple[str, str]] = set()
-        self._alike: dict[int, list[Any]] = {}  # ids by their hash
+        self._ids: dict[int, Any] = {}  # by their hash
+        self._alike: dict[int, list[Any]] = {}  # those that share one
         self.errors: list[ErrorObject] = []
 
     def step(self, operation: Operation) -> Step | None:
-        with Performing(operation):
-            try:
-                return self._step(operation)
-            except _Unplannable:
-                return None
-            except Transient as failure:
-                raise RequestFailed.because_of(failure) from failure
-            except OperationFailed as failure:  # what a schema or a wrapper of `atomic_parse_id` raised
-                self.errors.append(ErrorObject.of(failure.code, failure.detail, pointer=operation.pointer()))
-                return None
+        try:
+            return self._step(operation)
+        except _Unplannable:
+            return None
+        except Transient as failure:
+            raise RequestFailed.because_of(failure) from failure
+        except OperationFailed as failure:  # what a schema or a wrapper of `atomic_parse_id` raised
+            self.errors.append(ErrorObject.of(failure.code, failure.detail, pointer=operation.pointer()))
+            return None
 
     def _step(self, operation: Operation) -> Step:
         if operation.href is not None and operation.ref is None:
@@ -79,47 +91,47 @@ class _Planner:
 
     def _add(self, operation: Operation) -> Step:
         data = _resource_object(operation)
-        binding = self._binding(operation, data.type, "data", "type")
+        binding = self._bindings.get(data.type) or self._refuse_type(operation, data.type, "data", "type")
         if data.lid is not None:
             # Before anything else is looked at: the resource may refer to itself, and others to it, whatever is wrong.
             self._declare(operation, data.type, data.lid)
         self._ask_plugins(operation, binding)
         self._agree_on_add(operation, binding, data)
         target = self._identity_of_new(operation, binding, data)
-        self._permit(operation, binding, "add", None, "op")
+        self._permit(operation, binding, "add")
         linkage = self._relationships(operation, binding, data)
         self._require_relationships(operation, binding, data)
         attributes = self._attributes(operation, binding, data, partial=False)
-        return Step(operation, "add", binding, target, None, attributes, linkage, {})  # what is new has no version yet
+        return Step(operation, "add", binding, target, None, attributes, linkage, NOTHING)  # what is new has no version
 
     def _update(self, operation: Operation) -> Step:
         data = _resource_object(operation)
-        binding = self._binding(operation, data.type, "data", "type")
+        binding = self._bindings.get(data.type) or self._refuse_type(operation, data.type, "data", "type")
         self._ask_plugins(operation, binding)
-        identity = Identifier(data.type, data.id, data.lid)
         if operation.ref is None:
-            target = self._target(operation, binding, identity)
+            target = self._target(operation, binding, data)
         else:
-            target = self._target(operation, self._target_binding(operation), operation.ref)
-            self._agree(operation, binding, target, identity)
-        self._permit(operation, binding, "update", None, "op")
+            target = self._target(operation, self._target_binding(operation, operation.ref), operation.ref)
+            self._agree(operation, binding, target, data)
+        self._permit(operation, binding, "update")
         linkage = self._relationships(operation, binding, data)
         for relationship in linkage:
             with suppress(_Unplannable):
-                self._permit(operation, binding, "update", relationship, "data", "relationships", relationship.name)
+                path = ("data", "relationships", relationship.name)
+                self._permit_on(operation, binding, "update", relationship, "update", *path)
         attributes = self._attributes(operation, binding, data, partial=True)
         versions = self._versions(operation, binding)
         return Step(operation, "update", binding, target, None, attributes, linkage, versions)
 
     def _remove(self, operation: Operation) -> Step:
         assert operation.ref is not None
-        binding = self._target_binding(operation)
+        binding = self._target_binding(operation, operation.ref)
         self._ask_plugins(operation, binding)
         target = self._target(operation, binding, operation.ref)
-        self._permit(operation, binding, "remove", None, "op")
+        self._permit(operation, binding, "remove")
         if target.lid is not None:
             self._removed.add((target.type, target.lid))
-        return Step(operation, "remove", binding, target, None, {}, {}, self._versions(operation, binding))
+        return Step(operation, "remove", binding, target, None, NOTHING, NOTHING, self._versions(operation, binding))
 
     def _identity_of_new(self, operation: Operation, binding: Binding, data: ResourceObject) -> Key | None:
         policy = binding.resource.client_ids
@@ -135,7 +147,7 @@ class _Planner:
         if id_ is None:
             detail = f"The id cannot be one of '{data.type}'."
             raise self._stop(operation, Code.INVALID_ID, detail, "data", "id")
-        self._admit(operation, id_, "data", "id")
+        self._admit(operation, id_, ("data", "id"))
         return Key(data.type, id_, None)
 
     def _declare(self, operation: Operation, type_: str, lid: str) -> None:
@@ -161,7 +173,7 @@ class _Planner:
         if ref.lid != data.lid or parsed[0] is None or parsed[0] != parsed[1]:
             raise self._mismatch(operation, data.id, data.lid)
 
-    def _agree(self, operation: Operation, binding: Binding, target: Key, data: Identifier) -> None:
+    def _agree(self, operation: Operation, binding: Binding, target: Key, data: ResourceObject) -> None:
         """The data of an `update` names the resource that the target names (JSON:API 1.1, "Updating Resources")."""
         if data.type != target.type:
             detail = f"The target is a resource of type '{target.type}'."
@@ -192,7 +204,7 @@ class _Planner:
     # --------------------------------------------------------------------------------------------- relationships
 
     def _relationship_step(self, operation: Operation, ref: Ref, name: str) -> Step:
-        binding = self._target_binding(operation)
+        binding = self._target_binding(operation, ref)
         path = target_path(operation, "relationship")
         relationship = binding.resource.relationships.get(name)
         if relationship is None:
@@ -206,16 +218,18 @@ class _Planner:
         if not relationship.writable:
             raise self._stop(operation, Code.OPERATION_NOT_SUPPORTED, f"'{name}' is read-only.", *path)
         verb = _VERBS_ON_RELATIONSHIPS[operation.op]
-        self._permit(operation, binding, operation.op, relationship, "op", hook=verb)
+        self._permit_on(operation, binding, operation.op, relationship, verb, "op")
         assert not isinstance(operation.data, ResourceObject)
         missing_allowed = operation.op == "remove"
         linkage = self._linkage(operation, relationship, operation.data, "data", missing_allowed=missing_allowed)
         versions = self._versions(operation, binding)
-        return Step(operation, verb, binding, target, relationship, {}, {relationship: linkage}, versions)
+        return Step(operation, verb, binding, target, relationship, NOTHING, {relationship: linkage}, versions)
 
     def _relationships(
         self, operation: Operation, binding: Binding, data: ResourceObject
     ) -> Mapping[Relationship, PlannedLinkage]:
+        if not data.relationships:
+            return NOTHING
         linkage: dict[Relationship, PlannedLinkage] = {}
         for name, value in data.relationships.items():
             path = ("data", "relationships", name)
@@ -230,8 +244,8 @@ class _Planner:
         return linkage
 
     def _require_relationships(self, operation: Operation, binding: Binding, data: ResourceObject) -> None:
-        for name, relationship in binding.resource.relationships.items():
-            if relationship.required and relationship.writable and name not in data.relationships:
+        for name in binding.resource.owed_relationships:
+            if name not in data.relationships:
                 path = ("data", "relationships") if "relationships" in data.members else ("data",)
                 self._fail(operation, Code.INVALID_RELATIONSHIP, f"The relationship '{name}' is required.", *path)
 
@@ -277,7 +291,7 @@ class _Planner:
                 detail = f"'{relationship.name}' holds resources of type '{relationship.type}'."
                 self._fail(operation, Code.TYPE_MISMATCH, detail, *path, "type")
                 continue
-            key = self._key(operation, binding, identifier, *path)
+            key = self._key(operation, binding, identifier, path)
             if key is not None:
                 found.setdefault(key, path)
             elif identifier.lid is None and not missing_allowed:
@@ -286,19 +300,20 @@ class _Planner:
 
     # ---------------------------------------------------------------------------------------------------- shared
 
-    def _target(self, operation: Operation, binding: Binding, named: Identifier | Ref) -> Key:
-        identifier = Identifier(named.type, named.id, named.lid)
-        key = self._key(operation, binding, identifier, *target_path(operation))
+    def _target(self, operation: Operation, binding: Binding, named: _Named) -> Key:
+        key = self._key(operation, binding, named, target_path(operation))
         if key is None:
-            if identifier.lid is None:
-                self._fail(operation, Code.RESOURCE_NOT_FOUND, _not_found(identifier), *target_path(operation, "id"))
+            if named.lid is None:
+                self._fail(operation, Code.RESOURCE_NOT_FOUND, _not_found(named), *target_path(operation, "id"))
             raise _Unplannable
         return key
 
     def _versions(self, operation: Operation, binding: Binding) -> Mapping[str, tuple[Token, ...]]:
         """The versions that the operation names, each with where; the `meta` of other types may say anything."""
+        if not binding.versioned:
+            return NOTHING
         versions: dict[str, tuple[Token, ...]] = {}
-        for member, meta in _metas(operation) if binding.versioned else ():
+        for member, meta in _metas(operation):
             path = (member, "meta", "version")
             version = meta.get("version", _NOT_NAMED)
             if isinstance(version, str) and version:
@@ -308,7 +323,7 @@ class _Planner:
                 self._fail(operation, Code.INVALID_OPERATION, detail, *path)
         return versions
 
-    def _key(self, operation: Operation, binding: Binding, identifier: Identifier, *path: Token) -> Key | None:
+    def _key(self, operation: Operation, binding: Binding, identifier: _Named, path: tuple[Token, ...]) -> Key | None:
         """The key of a resource that must be there; None for an id that none can have, and for a wrong local id.
 
         Only the wrong local id is told to the client from here.
@@ -317,7 +332,7 @@ class _Planner:
             id_ = binding.layer.parse_id(resource=binding.resource, text=identifier.id)
             if id_ is None:
                 return None
-            self._admit(operation, id_, *path)
+            self._admit(operation, id_, path)
             return Key(identifier.type, id_, None)
         name = identifier.type, identifier.lid
         if name not in self._declared:
@@ -330,24 +345,25 @@ class _Planner:
             return None
         return Key(identifier.type, None, identifier.lid)
 
-    def _admit(self, operation: Operation, id_: Any, *path: Token) -> None:
+    def _admit(self, operation: Operation, id_: Any, path: tuple[Token, ...]) -> None:
         """Refuse ids that were chosen to share a hash, as UUIDs can be: to look them up takes quadratic time."""
-        alike = self._alike.setdefault(hash(id_), [])
+        hashed = hash(id_)
+        first = self._ids.setdefault(hashed, id_)
+        if first is id_ or first == id_:
+            return
+        alike = self._alike.setdefault(hashed, [first])
         if id_ not in alike:
             alike.append(id_)
             if len(alike) > _MOST_ALIKE:
                 detail = "Too many ids of the request have the same hash."
                 raise RequestFailed(ErrorObject.of(Code.INVALID_ID, detail, pointer=operation.pointer(*path)))
 
-    def _binding(self, operation: Operation, type_: str, *path: Token) -> Binding:
-        binding = self._bindings.get(type_)
-        if binding is None:
-            raise self._stop(operation, Code.UNKNOWN_TYPE, f"The type '{_shortened(type_)}' is not served here.", *path)
-        return binding
+    def _target_binding(self, operation: Operation, ref: Ref) -> Binding:
+        binding = self._bindings.get(ref.type)
+        return binding or self._refuse_type(operation, ref.type, *target_path(operation, "type"))
 
-    def _target_binding(self, operation: Operation) -> Binding:
-        assert operation.ref is not None
-        return self._binding(operation, operation.ref.type, *target_path(operation, "type"))
+    def _refuse_type(self, operation: Operation, type_: str, *path: Token) -> NoReturn:
+        raise self._stop(operation, Code.UNKNOWN_TYPE, f"The type '{_shortened(type_)}' is not served here.", *path)
 
     def _ask_plugins(self, operation: Operation, binding: Binding) -> None:
         """Let plugins refuse the operation, before the client hears what else is wrong with it."""
@@ -361,19 +377,24 @@ class _Planner:
             self.errors.append(blame(operation, binding.resource, refusal))
             raise _Unplannable from refusal
 
-    def _permit(
+    def _permit(self, operation: Operation, binding: Binding, op: str) -> None:
+        if op not in binding.supported:
+            detail = f"'{op}' is not supported for '{binding.resource.type}'."
+            raise self._stop(operation, Code.OPERATION_NOT_SUPPORTED, detail, "op")
+
+    def _permit_on(
         self,
         operation: Operation,
         binding: Binding,
         op: str,
-        relationship: Relationship | None,
+        relationship: Relationship,
+        hook: Verb,
         *path: Token,
-        hook: Verb | None = None,
     ) -> None:
         resource = binding.resource
-        if not resource.permits(op, relationship) or not binding.layer.supports(hook or op):
-            where = f"'{resource.type}'" if relationship is None else f"'{relationship.name}' of '{resource.type}'"
-            raise self._stop(operation, Code.OPERATION_NOT_SUPPORTED, f"'{op}' is not supported for {where}.", *path)
+        if not resource.permits(op, relationship) or not binding.layer.supports(hook):
+            detail = f"'{op}' is not supported for '{relationship.name}' of '{resource.type}'."
+            raise self._stop(operation, Code.OPERATION_NOT_SUPPORTED, detail, *path)
 
     def _fail(self, operation: Operation, code: Code, detail: str, *path: Token) -> None:
         self.errors.append(ErrorObject.of(code, detail, pointer=operation.pointer(*path)))
@@ -412,7 +433,7 @@ def _metas(operation: Operation) -> Iterator[tuple[str, Mapping[str, Any]]]:
         yield "ref", operation.ref.meta
 
 
-def _not_found(identifier: Identifier) -> str:
+def _not_found(identifier: _Named) -> str:
     return f"There is no '{identifier.type}' with the id '{_shortened(identifier.id or '')}'."
 
 

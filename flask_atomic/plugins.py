@@ -22,6 +22,7 @@ __all__ = ["Binding", "Hook", "Layer", "Plugins", "bind"]
 
 _VERSIONS = range(OLDEST_HOOKS_VERSION, HOOKS_VERSION + 1)
 _OWED = ("begin", "commit", "rollback", "parse_id", "get", "identify")
+_OPS = ("add", "update", "remove")
 _OWED_FOR_VERSIONS = ("version", "match_version")
 
 
@@ -102,6 +103,7 @@ class Layer:
 class Binding:
     """A resource type together with the layer that serves it, and what batching must know of it.
 
+    :param supported: what may be done with whole resources: `add`, `update`, `remove`.
     :param may_wait: whether a write may be flushed, and its result shown, together with later ones.
     :param shown: the relationships whose linkage the resource shows.
     :param shown_to_one: the types that those of them hold that are to-one.
@@ -114,6 +116,7 @@ class Binding:
 
     resource: Resource
     layer: Layer
+    supported: frozenset[str]
     may_wait: bool
     shown: tuple[Relationship, ...]
     shown_to_one: frozenset[str]
@@ -334,6 +337,7 @@ def _binding(resource: Resource, layer: Layer) -> Binding:
     return Binding(
         resource=resource,
         layer=layer,
+        supported=frozenset(op for op in _OPS if resource.permits(op) and layer.supports(op)),
         may_wait=_may_wait(layer, resource),
         shown=shown,
         shown_to_one=frozenset(relationship.type for relationship in shown if not relationship.many),

@@ -7,7 +7,9 @@ takes more to find out is for the tests of a layer.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
+from uuid import UUID
 
 import pluggy
 
@@ -56,16 +58,31 @@ class CheckedHook:
 def _only_function(caller: pluggy.HookCaller) -> Callable[..., Any] | None:
     """The function of a hook that has a single one and no wrappers: then there is nothing that pluggy would add."""
     implementations = caller.get_hookimpls()
-    if len(implementations) != 1 or caller.spec is None or not caller.spec.opts["firstresult"]:
+    if len(implementations) != 1 or caller.spec is None:
         return None
     (only,) = implementations
     if only.wrapper or only.hookwrapper:
         return None
-    function, names = only.function, only.argnames
-    return lambda **arguments: function(*[arguments[name] for name in names])
+    function = _taking(only.function, only.argnames)
+    return function if caller.spec.opts["firstresult"] else lambda **arguments: _all_of(function(**arguments))
+
+
+def _taking(function: Callable[..., Any], names: Sequence[str]) -> Callable[..., Any]:
+    """The function as one that takes arguments by name, those too that it does not want, and is called as by pluggy."""
+    if len(names) < 2:
+        return lambda **arguments: function(*[arguments[name] for name in names])
+    wanted = itemgetter(*names)
+    return lambda **arguments: function(*wanted(arguments))
+
+
+def _all_of(returned: Any) -> list[Any]:
+    """What pluggy makes of the only answer."""
+    return [] if returned is None else [returned]
 
 
 Arguments = Mapping[str, Any]
+
+_USUAL_IDS = (int, str, UUID)
 
 
 def _in_unit(returned: Any, arguments: Arguments) -> str | None:
@@ -73,6 +90,8 @@ def _in_unit(returned: Any, arguments: Arguments) -> str | None:
 
 
 def _in_id(returned: Any, arguments: Arguments) -> str | None:
+    if type(returned) in _USUAL_IDS:
+        return None
     return None if _is_hashable(returned) else f"{_kind(returned)}, which cannot be hashed, as an id"
 
 

@@ -55,6 +55,11 @@ class Resource:
         """The relationships by their names in documents."""
         return self.codec.relationships
 
+    @cached_property
+    def owed_relationships(self) -> tuple[str, ...]:
+        """The names of those that a new resource must be given."""
+        return tuple(name for name, each in self.relationships.items() if each.required and each.writable)
+
     def permits(self, op: str, relationship: Relationship | None = None) -> bool:
         """Whether `operations` allows `op` on resources of the type, or on one of their relationships.
 

@@ -5,7 +5,8 @@ Nothing here changes once it is made, and nothing asks whether a step is right.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
+from itertools import chain
 from typing import Any, Literal, NamedTuple
 
 from .errors import Code, ErrorObject, OperationFailed, Stale, Token, Unprocessable
@@ -59,19 +60,18 @@ class Step(NamedTuple):
         """
         if not self.binding.may_wait or (self.relationship is not None and self.relationship.many):
             return False
-        return self.binding.exclusive.isdisjoint(self.linkage)
+        return not self.linkage or self.binding.exclusive.isdisjoint(self.linkage)
 
     @property
     def writes_like(self) -> str:
         """What the write is to a store: setting a to-one relationship updates its resource."""
         return "update" if self.verb == "set_relationship" else self.verb
 
-    def named(self) -> Iterator[Key]:
+    @property
+    def named(self) -> Iterable[Key]:
         """Every resource that the operation names."""
-        if self.target is not None:
-            yield self.target
-        for linkage in self.linkage.values():
-            yield from linkage
+        targets = () if self.target is None else (self.target,)
+        return chain(targets, *self.linkage.values()) if self.linkage else targets
 
     def error(self, code: Code, detail: str, *tokens: Token) -> ErrorObject:
         """An error object that points into the operation."""

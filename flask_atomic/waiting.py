@@ -54,7 +54,7 @@ class Waiting:
         if not self.steps:
             return False
         first = self.steps[0].step
-        if step.writes_like != first.writes_like:
+        if step.verb != first.verb and step.writes_like != first.writes_like:
             return True
         if step.verb == "remove":
             # A child must not go after its parent unnoticed.

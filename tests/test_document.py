@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from urllib.parse import unquote
 
 import pytest
@@ -565,7 +564,7 @@ def with_foreign_members(value):
 def understood(value):
     """The operations of a document, but for the names of members that were there to be understood or not."""
     return [
-        replace(operation, data=operation.data._replace(members=()))
+        operation._replace(data=operation.data._replace(members=()))
         if isinstance(operation.data, ResourceObject)
         else operation
         for operation in document.read(value, resolve_href)
