@@ -17,6 +17,7 @@ from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import ClientDisconnected, HTTPException, MethodNotAllowed, RequestEntityTooLarge
 
 from .codec import Codec
+from .compactjson import dumps
 from .context import current_request
 from .discovery import discover
 from .errors import Code, ConfigurationError, ErrorObject, PluginDefect, RequestFailed
@@ -28,7 +29,7 @@ from .negotiation import CONTENT_TYPE, EXTENSION, check_accept, check_content_ty
 from .operations import RESULTS
 from .plugins import bind
 from .repeats import refuse_without_memory
-from .resources import Catalog, ClientIds, Record, Resource
+from .resources import Catalog, ClientIds, Resource
 from .schemas import SchemaClass
 from .service import Service
 from .settings import Settings
@@ -175,7 +176,7 @@ class Atomic:
             results = service.perform(
                 body,
                 service.endpoint,
-                _results,
+                lambda records: [dict(record.result) for record in records],
                 idempotency=None if idempotency_key is None else _of_job(idempotency_key, body, service.settings),
             )
             served.status = 200
@@ -248,7 +249,9 @@ class Atomic:
         return service.perform(
             body,
             endpoint,
-            lambda records: _response(_results(with_self(records)), fields, no_content=service.settings.no_content),
+            lambda records: _response(
+                [record.result for record in with_self(records)], fields, no_content=service.settings.no_content
+            ),
             finder(service.catalog),
             None if key is None else self._idempotency(key, body, service.settings),
         )
@@ -356,18 +359,16 @@ def _answer(view: View, values: Mapping[str, Any]) -> Response:
         return _of_defect(error)
 
 
-def _results(records: Sequence[Record]) -> list[dict[str, Any]]:
-    return [dict(record.result) for record in records]
-
-
-def _response(results: list[dict[str, Any]], fields: Mapping[str, frozenset[str]], *, no_content: bool) -> Response:
+def _response(
+    results: Sequence[Mapping[str, Any]], fields: Mapping[str, frozenset[str]], *, no_content: bool
+) -> Response:
     if no_content and not any(results):
         return _plain(204, b"")
     shown = [_sparse(result, fields) for result in results] if fields else results
     return _document({"jsonapi": _JSONAPI, RESULTS: shown}, 200)
 
 
-def _sparse(result: dict[str, Any], fields: Mapping[str, frozenset[str]]) -> dict[str, Any]:
+def _sparse(result: Mapping[str, Any], fields: Mapping[str, frozenset[str]]) -> Mapping[str, Any]:
     """The result with no other fields than those the client asked for (JSON:API 1.1, "Sparse Fieldsets")."""
     resource = result.get("data")
     if resource is None or resource["type"] not in fields:
@@ -384,8 +385,7 @@ def _sparse(result: dict[str, Any], fields: Mapping[str, frozenset[str]]) -> dic
 
 
 def _document(document: Mapping[str, Any], status: int, headers: _Headers = None) -> Response:
-    body = json.dumps(document, allow_nan=False, separators=(",", ":"))
-    return Response(body, status, headers, content_type=CONTENT_TYPE)
+    return Response(dumps(document), status, headers, content_type=CONTENT_TYPE)
 
 
 def _error_response(errors: Sequence[ErrorObject], status: int, headers: _Headers = None) -> Response:

@@ -14,6 +14,7 @@ PACKAGE = Path(__file__).parents[1] / "flask_atomic"
 ORDER = [
     "errors",
     "strictjson",
+    "compactjson",
     "operations",
     "document",
     "context",
