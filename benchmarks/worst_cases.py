@@ -262,6 +262,12 @@ def _deep_and_right(size: int) -> Request:
     return attribute(size, "parts", "[", _padded('{"parts":[' * 40 + "]}" * 40, 80), "]")
 
 
+def _updates_of_one(size: int) -> Request:
+    numbers = _fill(min(size // 2, 2 * 44_000), _each("1"))
+    first = f'{{"op":"update","data":{{"type":"t","id":"{FIRST}","attributes":{{"numbers":[{numbers}]}}}}}}'
+    return Request(_document([first, *[_UPDATE] * min(size // 2 // len(_UPDATE), 900)]))
+
+
 def _long_names(size: int) -> Request:
     return attribute(size // 2, "groups", f'{{"{"n" * (size // 2)}":[', _padded("null"), "]}")
 
@@ -303,6 +309,7 @@ CASES = (
          lambda size: attribute(size, "moment", '"2020-01-01T00:00:00.', _each("1"), '"', ""), 422),
     Case("nested objects", lambda size: attribute(size, "parts", "[", _padded("{}"), "]"), 200),
     Case("objects in each other, 40 deep", _deep_and_right, 200),
+    Case("900 updates of one resource with 44000 numbers, 160 kB", _updates_of_one, 422),
     # identifiers
     Case("related resources that do not exist", lambda size: linkage(size // 2, _identifiers(_ids())), 404),
     Case("related resources that do not exist, without limits",

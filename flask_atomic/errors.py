@@ -83,6 +83,7 @@ class Code(Enum):
     CLIENT_ID_REQUIRED = "client-id-required", 422, "A new resource needs an id from the client"
     TOO_MANY_OPERATIONS = "too-many-operations", 422, "The request has too many operations"
     TOO_MANY_MEMBERS = "too-many-members", 422, "A linkage has too many members"
+    ANSWER_TOO_LARGE = "answer-too-large", 422, "The answer would be too large"
     NOT_ATOMIC = "not-atomic", 422, "The operations cannot be performed as one"
     IDEMPOTENCY_KEY_REUSED = "idempotency-key-reused", 422, "The idempotency key belongs to another request"
     IDEMPOTENCY_NOT_SUPPORTED = "idempotency-not-supported", 422, "An idempotency key cannot be kept"

@@ -20,7 +20,7 @@ from .loggers import attempts
 from .plugins import Binding, Layer, Plugins
 from .repeats import Repeats
 from .resources import Record, Reference, Relationship
-from .results import resource_objects, with_meta
+from .results import Room, resource_objects, with_meta
 from .retries import Retries
 from .steps import Key, Plan, PlannedLinkage, Step, target_path
 from .transaction import Transaction, refuse_unless_atomic
@@ -108,6 +108,7 @@ class _Attempt:
         self._batch = batch
         self._known = KnownResources(plugins.bindings, transaction.unit, self._find_id)
         self._waiting = Waiting()
+        self._room = Room(plan.max_answer)
         self._has_lost = False  # whether resources may be gone that no operation removed
         self._results: list[dict[str, Any]] = [{} for _ in plan.steps]
         self._ids: list[Any] = [None for _ in plan.steps]
@@ -318,7 +319,10 @@ class _Attempt:
         if self._has_lost or any(step.verb == "remove" for _, step, _ in waiting):
             self._known.forget()  # the store may have removed more than it was asked to
             self._has_lost = False
+        error = self._room.take((step, self._results[position]) for position, step, _ in waiting)
         self._waiting.clear()
+        if error is not None:  # nothing waits any more: it is certain which operation is to blame
+            raise RequestFailed(error)
 
     def _flush(self, layer: Layer) -> None:
         if layer.defers_writes:

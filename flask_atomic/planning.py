@@ -22,10 +22,17 @@ from .steps import Key, Plan, PlannedLinkage, Step, Verb, blame, target_path
 __all__ = ["plan"]
 
 
-def plan(operations: Sequence[Operation], plugins: Plugins, max_members: int | None = None) -> Plan:
+def plan(
+    operations: Sequence[Operation],
+    plugins: Plugins,
+    *,
+    max_members: int | None = None,
+    max_answer: int | None = None,
+) -> Plan:
     """Return the plan of `operations`.
 
     :param max_members: how many members a linkage may have; None for any number.
+    :param max_answer: goes into the plan as it is.
     :raises RequestFailed: 400, 403, 404, 409 or 422 with everything that is wrong with any of them.
     """
     planner = _Planner(plugins, max_members)
@@ -41,7 +48,7 @@ def plan(operations: Sequence[Operation], plugins: Plugins, max_members: int | N
     if planner.errors:
         raise RequestFailed(*planner.errors)
     bindings = dict.fromkeys(step.binding for step in steps)
-    return Plan(tuple(steps), frozenset(binding.layer for binding in bindings))
+    return Plan(tuple(steps), frozenset(binding.layer for binding in bindings), max_answer)
 
 
 _MOST_ALIKE = 20

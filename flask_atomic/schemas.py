@@ -334,6 +334,8 @@ def writable(value: Any, where: str) -> Any:
         return _number(value)
     if isinstance(value, Mapping):
         return {str(writable(name, where)): writable(inner, where) for name, inner in value.items()}
+    if type(value) is list and _PLAIN.issuperset(map(type, value)):
+        return value[:]
     if isinstance(value, list | tuple | set | frozenset):
         return [writable(inner, where) for inner in value]
     if isinstance(value, Enum):

@@ -62,7 +62,12 @@ class Service:
             self.settings.max_operations,
         )
         current_request.operations = len(operations)
-        plan = planning.plan(operations, self.plugins, self.settings.max_members)
+        plan = planning.plan(
+            operations,
+            self.plugins,
+            max_members=self.settings.max_members,
+            max_answer=self.settings.max_answer,
+        )
         repeats = None if idempotency is None else Repeats(plan, self.plugins, idempotency)
         try:
             records, answer = execution.perform(

@@ -12,7 +12,7 @@ from .errors import ConfigurationError
 __all__ = ["Settings"]
 
 _PREFIX = "ATOMIC_"
-_UNLIMITED = ("max_members", "max_operations", "max_values")
+_UNLIMITED = ("max_answer", "max_members", "max_operations", "max_values")
 _NAMES = ("block", "discover")
 _CHOICES = {"idempotency": ("off", "optional", "required")}
 
@@ -27,6 +27,8 @@ class Settings:
         are, in this order.
     :param idempotency: `ATOMIC_IDEMPOTENCY`: whether the header `Idempotency-Key` is "off", "optional" or "required".
     :param idempotency_seconds: `ATOMIC_IDEMPOTENCY_SECONDS`: how long an answer is remembered under its key.
+    :param max_answer: `ATOMIC_MAX_ANSWER`: about how many bytes all results of a request may have together, None for
+        any number.
     :param max_depth: `ATOMIC_MAX_DEPTH`: how deep objects and arrays of a request may stand in each other.
     :param max_errors: `ATOMIC_MAX_ERRORS`: how many errors one answer tells at the most.
     :param max_members: `ATOMIC_MAX_MEMBERS`: how many members one linkage may have, None for any number.
@@ -45,6 +47,7 @@ class Settings:
     discover: bool | Sequence[str] = False
     idempotency: Literal["off", "optional", "required"] = "off"
     idempotency_seconds: int = 86_400
+    max_answer: int | None = 10_000_000
     max_depth: int = 100
     max_errors: int = 100
     max_members: int | None = 10_000

@@ -88,10 +88,12 @@ class Plan(NamedTuple):
     """All operations of a request, ready to be performed.
 
     :param written: the layers that the operations write to.
+    :param max_answer: about how many bytes the results may have together, None for any number.
     """
 
     steps: tuple[Step, ...]
     written: frozenset[Layer]
+    max_answer: int | None
 
 
 def target_path(operation: Operation, member: str | None = None) -> tuple[str, ...]:

@@ -338,9 +338,9 @@ class TestSettings:
             (
                 {"ATOMIC_BATCHES": True},
                 "There is no setting ATOMIC_BATCHES. The settings are: ATOMIC_BATCH, ATOMIC_BLOCK, ATOMIC_DISCOVER, "
-                "ATOMIC_IDEMPOTENCY, ATOMIC_IDEMPOTENCY_SECONDS, ATOMIC_MAX_DEPTH, ATOMIC_MAX_ERRORS, "
-                "ATOMIC_MAX_MEMBERS, ATOMIC_MAX_OPERATIONS, ATOMIC_MAX_VALUES, ATOMIC_NO_CONTENT, ATOMIC_RETRIES, "
-                "ATOMIC_RETRY_SECONDS, ATOMIC_STRICT_MEDIA_TYPE.",
+                "ATOMIC_IDEMPOTENCY, ATOMIC_IDEMPOTENCY_SECONDS, ATOMIC_MAX_ANSWER, ATOMIC_MAX_DEPTH, "
+                "ATOMIC_MAX_ERRORS, ATOMIC_MAX_MEMBERS, ATOMIC_MAX_OPERATIONS, ATOMIC_MAX_VALUES, ATOMIC_NO_CONTENT, "
+                "ATOMIC_RETRIES, ATOMIC_RETRY_SECONDS, ATOMIC_STRICT_MEDIA_TYPE.",
             ),
             ({"ATOMIC_BATCH": 1}, "ATOMIC_BATCH is 1. It must be True or False."),
             ({"ATOMIC_BATCH": "yes"}, "ATOMIC_BATCH is 'yes'. It must be True or False."),
@@ -382,6 +382,7 @@ class TestSettings:
             "discover": False,
             "idempotency": "off",
             "idempotency_seconds": 86_400,
+            "max_answer": 10_000_000,
             "max_depth": 100,
             "max_errors": 5,
             "max_members": 10_000,

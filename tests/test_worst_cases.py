@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable
 from itertools import count
@@ -14,7 +15,21 @@ from marshmallow_jsonapi import fields
 
 from benchmarks.worst_cases import CASES, STORES, Case, Server
 from flask_atomic import Atomic, MemoryLayer
-from tests.application import NOTE, add, application, id_, post, relate, remove, schema, seeded, update, world
+from tests.application import (
+    NOTE,
+    add,
+    application,
+    id_,
+    lid,
+    post,
+    relate,
+    remove,
+    schema,
+    seeded,
+    stored,
+    update,
+    world,
+)
 
 SIZE = 16 * 1024
 
@@ -86,6 +101,69 @@ class TestValues:
         assert error["code"] == "too-large"
         assert error["detail"] == "More than 5 values were sent, that is members of objects and elements of arrays."
         assert "source" not in error
+
+
+@pytest.mark.parametrize("batch", [True, False])
+class TestAnswers:
+    """`ATOMIC_MAX_ANSWER`."""
+
+    LIMIT = 20_000
+
+    @pytest.mark.parametrize(
+        "value",
+        [
+            "a" * 900,
+            "é" * 150,
+            ["a" * 90] * 10,
+            [1] * 90,
+            [10**40] * 20,
+            [[]] * 18,
+            {"a" * 900: None},
+            [{"a": None}] * 15,
+        ],
+    )
+    def test_the_first_result_without_room_is_refused(self, batch: bool, value: Any, caplog: Any) -> None:
+        served = seeded(ATOMIC_MAX_ANSWER=self.LIMIT, ATOMIC_BATCH=batch)
+        before = stored(served.layer)
+        first = update("articles", "3", attributes={"options": {"held": value}})
+
+        with caplog.at_level("INFO", "flask_atomic.attempts"):
+            answer = post(served.client, first, *[update("articles", "3")] * 30)
+
+        (error,) = answer.error_objects
+        shown = len(json.dumps(value)) * int(error["source"]["pointer"].rpartition("/")[2])
+        assert (answer.response.status_code, error["code"]) == (422, "answer-too-large")
+        assert error["detail"] == (
+            "The results up to this one would take more than 20000 bytes. Send fewer operations."
+        )
+        assert shown < 1.2 * self.LIMIT
+        assert stored(served.layer) == before
+        assert not caplog.records
+
+    def test_of_several_types_the_first_operation_is_to_blame(self, batch: bool) -> None:
+        client = seeded(ATOMIC_MAX_ANSWER=self.LIMIT, ATOMIC_BATCH=batch).client
+        about = {"about": id_("articles", "3")}
+        text = add("notes", id=str(UUID(int=1)), attributes={"text": "a" * 15_000}, relationships=about)
+        article = add("articles", attributes={"title": "t", "options": {"held": "a" * 15_000}})
+
+        answer = post(client, add("people", attributes={"name": "Cid"}), article, text, text)
+
+        assert answer.errors == [(422, "answer-too-large", "/2")]
+
+    def test_members_that_are_shown_count(self, batch: bool) -> None:
+        client = seeded(ATOMIC_MAX_ANSWER=self.LIMIT, ATOMIC_BATCH=batch).client
+        people = [add("people", lid=f"p{number}", attributes={"name": "Cid"}) for number in range(60)]
+        friends = [lid("people", f"p{number}") for number in range(60)]
+
+        answer = post(client, *people, *[update("people", "1", relationships={"friends": friends})] * 9)
+
+        assert answer.response.status_code == 422
+        assert post(seeded(ATOMIC_MAX_ANSWER=None).client, *people, *[update("people", "1")] * 9).results
+
+    def test_what_shows_nothing_needs_no_room(self, batch: bool) -> None:
+        client = seeded(ATOMIC_MAX_ANSWER=3000, ATOMIC_BATCH=batch).client
+
+        assert post(client, remove("tags", "x"), remove("tags", "y")).response.status_code == 204
 
 
 class TestIds:
