@@ -3,7 +3,8 @@
 The strict order is the definition: each operation is written before the next one is looked at, and its result shows
 the resource as it is then. Batching only saves time. It reads what the operations name in one go, lets writes wait for
 a common flush, and ends the wait as soon as an operation could make a difference to what waits. If anything fails
-while writes wait, the whole attempt is thrown away and the plan is run strictly, which finds out what is to blame.
+while writes wait, the whole attempt is thrown away, and those that waited are run strictly in another one, which finds
+out what is to blame.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from .errors import Code, ErrorObject, OperationFailed, RequestFailed, Transient
 from .hookspecs import Related
 from .known import KnownResources
 from .loggers import attempts
+from .pace import FAST, STRICT, Pace
 from .plugins import Binding, Layer, Plugins
 from .repeats import Repeats
 from .resources import Record, Reference, Relationship
@@ -62,23 +64,38 @@ def perform(
 
 
 class _Ambiguous(Exception):
-    """Something failed while several operations were under way: only a strict attempt can tell which is to blame."""
+    """Something failed while `count` operations, from `first` on, were under way: any of them may be to blame."""
+
+    def __init__(self, first: int, count: int) -> None:
+        super().__init__(first, count)
+        self.first = first
+        self.count = count
+
+
+class _Judged(RequestFailed):
+    """A refusal of our own, raised before anything of the operation was done."""
 
 
 def _run(
     plan: Plan, plugins: Plugins, present: Present[Answer], repeats: Repeats[Answer] | None, *, batch: bool
 ) -> tuple[list[Record] | None, Answer]:
-    if batch and len(plan.steps) > 1:
+    pace = FAST if batch and len(plan.steps) > 1 else STRICT
+    while True:
         try:
-            return _attempt(plan, plugins, present, repeats, batch=True)
+            return _attempt(plan, plugins, present, repeats, pace)
         except _Ambiguous as ambiguous:
-            reason = ambiguous.__cause__ if attempts.isEnabledFor(logging.DEBUG) else None
-            attempts.info("A batched attempt failed; the operations are run strictly.", exc_info=reason)
-    return _attempt(plan, plugins, present, repeats, batch=False)
+            pace = pace.after(ambiguous.first, ambiguous.count)
+            _tell(ambiguous, pace)
+
+
+def _tell(ambiguous: _Ambiguous, pace: Pace) -> None:
+    reason = ambiguous.__cause__ if attempts.isEnabledFor(logging.DEBUG) else None
+    told = "A batched attempt failed. From operation %d on, at most %d are written together."
+    attempts.info(told, *pace, exc_info=reason)
 
 
 def _attempt(
-    plan: Plan, plugins: Plugins, present: Present[Answer], repeats: Repeats[Answer] | None, *, batch: bool
+    plan: Plan, plugins: Plugins, present: Present[Answer], repeats: Repeats[Answer] | None, pace: Pace
 ) -> tuple[list[Record] | None, Answer]:
     current_request.attempts += 1
     with Transaction(plugins.layers, plan.written) as transaction:
@@ -86,7 +103,7 @@ def _attempt(
             given = None if repeats is None else repeats.recall(transaction)
             if given is not None:
                 return None, given
-            records = with_meta(_Attempt(plan, plugins, transaction, batch=batch).run(), plugins)
+            records = with_meta(_Attempt(plan, plugins, transaction, pace).run(), plugins)
             answer = present(records)
             if repeats is not None:
                 repeats.remember(transaction, answer)
@@ -101,11 +118,13 @@ def _attempt(
 class _Attempt:
     """Everything that one attempt knows. Nothing of it outlives the attempt."""
 
-    def __init__(self, plan: Plan, plugins: Plugins, transaction: Transaction, *, batch: bool) -> None:
+    def __init__(self, plan: Plan, plugins: Plugins, transaction: Transaction, pace: Pace) -> None:
         self._steps = plan.steps
         self._bindings = plugins.bindings
         self._unit = transaction.unit
-        self._batch = batch
+        self._strict_from = pace.strict_from(len(plan.steps))
+        self._stops = pace.stops(len(plan.steps))
+        self._position = 0
         self._known = KnownResources(plugins.bindings, transaction.unit, self._find_id)
         self._waiting = Waiting()
         self._room = Room(plan.max_answer)
@@ -114,27 +133,31 @@ class _Attempt:
         self._ids: list[Any] = [None for _ in plan.steps]
 
     def run(self) -> list[Record]:
-        if not self._batch:
-            self._run_strictly()
-        else:
+        if self._strict_from > 0:
             try:
                 self._run_batched()
-            except (Transient, _Ambiguous):
+            except Transient:
                 raise
             except RequestFailed as failure:
                 if self._waiting:
-                    raise _Ambiguous from failure
+                    raise self._ambiguous() from failure
                 raise
             except Exception as error:
-                raise _Ambiguous from error
+                raise self._ambiguous() from error
+        self._run_strictly()
         return [
             Record(step.operation, step.binding.resource, id_, result)
             for step, id_, result in zip(self._steps, self._ids, self._results, strict=True)
         ]
 
+    def _ambiguous(self) -> _Ambiguous:
+        first = self._waiting.steps[0].position if self._waiting else self._position
+        return _Ambiguous(first, self._position - first + 1)
+
     def _run_strictly(self) -> None:
         with Performing() as perform_now:
-            for position, step in enumerate(self._steps):
+            for position, step in enumerate(self._steps[self._strict_from :], self._strict_from):
+                self._known.forget()
                 perform_now(step.operation)
                 try:
                     self._perform(position, step)
@@ -143,15 +166,16 @@ class _Attempt:
                     raise
                 except OperationFailed as failure:
                     raise RequestFailed(step.blame(failure)) from failure
-                self._known.forget()
 
     def _run_batched(self) -> None:
-        self._known.read_named(self._steps)
+        steps = self._steps[: self._strict_from]
+        self._known.read_named(steps)
         with Performing() as perform_now:
-            for position, step in enumerate(self._steps):
+            for position, step in enumerate(steps):
+                self._position = position
                 perform_now(step.operation)
                 may_wait = step.may_wait
-                if not may_wait or self._waiting.ends_before(step):
+                if not may_wait or position in self._stops or self._waiting.ends_before(step):
                     self._settle()
                 self._perform(position, step)
                 if not may_wait:
@@ -160,7 +184,14 @@ class _Attempt:
             self._settle()
 
     def _perform(self, position: int, step: Step) -> None:
-        reference = _PERFORM[step.verb](self, step)
+        try:
+            reference = _PERFORM[step.verb](self, step)
+        except _Judged:
+            if not self._waiting:
+                raise
+            self._settle()  # with nothing that waits and nothing known, it is judged as the strict order has it
+            self._known.forget()
+            reference = _PERFORM[step.verb](self, step)
         self._waiting.add(position, step, reference)
 
     # ------------------------------------------------------------------------------------------------ operations
@@ -187,7 +218,7 @@ class _Attempt:
         taken = self._known.get(target) if self._known.has_all_named else self._find([target])
         if taken:
             detail = f"There is a resource of type '{target.type}' with this id already."
-            raise RequestFailed(step.error(Code.ID_TAKEN, detail, "data", "id"))
+            raise _Judged(step.error(Code.ID_TAKEN, detail, "data", "id"))
 
     def _relate_to_itself(self, step: Step, reference: Reference, relationships: Collection[Relationship]) -> None:
         """Relate a new resource to itself, which many stores can only do when it is there."""
@@ -273,7 +304,7 @@ class _Attempt:
         for version, path in step.versions.items():
             unit, resource = self._unit(layer), step.binding.resource
             if not layer.match_version(unit=unit, resource=resource, entity=target.entity, version=version):
-                raise RequestFailed(step.error(Code.STALE, "The resource has another version by now.", *path))
+                raise _Judged(step.error(Code.STALE, "The resource has another version by now.", *path))
 
     def _related(self, step: Step, relationships: Collection[Relationship]) -> dict[Relationship, Related]:
         related: dict[Relationship, Related] = {}

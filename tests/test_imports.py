@@ -37,6 +37,7 @@ ORDER = [
     "results",
     "known",
     "waiting",
+    "pace",
     "retries",
     "execution",
     "negotiation",
