@@ -338,6 +338,8 @@ CASES = (
          lambda size: operations(size, _adds(size), _add("", FIRST)), 409),
     Case("1000 operations, the last fails in the store",
          lambda size: operations(size, _adds(size), _update_name(2), _update_name(3)), 409),
+    Case("1000 operations that are written together, the last fails in the store",
+         lambda size: operations(size, _adds(size), _add(f'"name":"{UUID(int=2)}"', UUID(int=1001))), 409),
     # headers and parameters
     Case("an Accept of many ranges", lambda size: header(size, "Accept", _each("*/*")), 406),
     Case("an Accept of many parameters", lambda size: header(size, "Accept", _each(";q=1"), "*/*", ""), 406),

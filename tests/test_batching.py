@@ -9,6 +9,7 @@ import pytest
 from marshmallow_jsonapi import fields
 
 from flask_atomic import Atomic, Conflict, hookimpl
+from flask_atomic.pace import FAST, STRICT
 from flask_atomic.resources import Reference
 from flask_atomic.steps import Key
 from tests.application import add, application, id_, lid, post, relate, remove, schema, to_many, to_one, update
@@ -361,13 +362,43 @@ class TestStrictReplay:
         assert store.heard("begin", "rollback") == [("begin",), ("rollback",)]
         assert store.rows == {}
 
-    def test_one_that_is_refused_while_others_wait_is(self, store):
-        """They might fail in the flush that is still to come, and would then be the first to fail."""
+    def test_nor_is_one_that_is_refused_when_what_waits_is_written(self, store):
+        assert store.post(add("codes", id="7"), add("codes", id="07")).errors == [(409, "id-taken", "/1/data/id")]
+
+        assert store.heard("begin", "flush", "rollback") == [("begin",), ("flush", 1), ("rollback",)]
+        assert store.rows == {}
+
+    def test_those_that_wait_may_be_the_first_to_fail(self, store):
         assert store.post(ANN, ANN_AGAIN, add("codes", id="7"), add("codes", id="07")).errors == [
             (409, "conflict", "/1/data/attributes/name")
         ]
-        assert store.post(add("codes", id="7"), add("codes", id="07")).errors == [(409, "id-taken", "/1/data/id")]
-        assert store.rows == {}
+        assert len(store.heard("begin")) == 2
+
+    def test_what_was_written_before_is_not_run_strictly(self, store):
+        store.post(ANN, BOB)
+        names = [update("people", str(number), attributes={"name": "Cid"}) for number in (1, 2)]
+
+        assert store.post(add("people"), add("people"), *names).errors == [(409, "conflict", "/3/data/attributes/name")]
+        assert store.flushes == [2, 2, 2, 1, 1]
+
+    def test_of_many_a_few_at_a_time_are_written_first(self, store):
+        operations = [add("people", attributes={"name": str(number)}) for number in range(198)]
+
+        assert store.post(*operations, ANN, ANN_AGAIN, *operations).errors == [
+            (409, "conflict", "/199/data/attributes/name")
+        ]
+        assert store.flushes == [398, *[19] * 11, 190, *[1] * 10]
+
+
+class TestPace:
+    def test_it_is_slower_after_each_failure(self):
+        pace = FAST
+        for first, count, expected in [(0, 10_000, (0, 100)), (300, 100, (300, 10)), (310, 10, (310, 1))]:
+            pace = pace.after(first, count)
+            assert pace == expected
+
+    def test_what_failed_where_nothing_had_failed_is_run_strictly(self):
+        assert FAST.after(300, 1000).after(200, 1000) == STRICT
 
     def test_a_defect_is_found_by_it_too(self, store):
         store.layer.failures["flush"] = ZeroDivisionError()

@@ -381,6 +381,14 @@ def sqlite_engine() -> Engine:
     return engine
 
 
+@pytest.fixture(autouse=True, scope="module")
+def few_at_a_time() -> Iterator[None]:
+    """Have all that may happen between a batched and a strict attempt happen with few operations, too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("flask_atomic.pace._FEW", 1)
+        yield
+
+
 documents = st.lists(operation_lists(), min_size=1, max_size=3)
 
 
