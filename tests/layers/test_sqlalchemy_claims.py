@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from flask_sqlalchemy import SQLAlchemy
 from marshmallow import fields as plain
-from sqlalchemy import CHAR, ForeignKey, LargeBinary, String, TypeDecorator, event, func
+from sqlalchemy import CHAR, ForeignKey, LargeBinary, String, TypeDecorator, create_engine, event, func
 from sqlalchemy.ext.associationproxy import AssociationProxy, association_proxy
 from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import (
@@ -250,6 +251,38 @@ def test_sessions_must_come_from_somewhere(sessions: Any) -> None:
 def test_only_an_application_s_session_can_be_shared() -> None:
     with pytest.raises(ConfigurationError, match="scoped_session"):
         SQLAlchemyLayer(sessionmaker(), share_session=True)
+
+
+AUTOCOMMIT = [{"isolation_level": "AUTOCOMMIT"}, {"execution_options": {"isolation_level": "AUTOCOMMIT"}}]
+
+
+@pytest.mark.parametrize("options", AUTOCOMMIT)
+@pytest.mark.parametrize(
+    "url", ["sqlite://", "postgresql+psycopg://nobody:secret@nowhere/", "mysql+pymysql://nowhere/"]
+)
+def test_an_engine_that_rolls_nothing_back(url: str, options: dict[str, Any]) -> None:
+    engine = create_engine(url, **options)
+    claimed = resource(schema("houses", {"street": plain.Str()}), House)
+
+    with pytest.raises(ConfigurationError, match="is set to AUTOCOMMIT: nothing could be rolled back") as told:
+        SQLAlchemyLayer(sessionmaker(engine)).atomic_claim(claimed)
+    assert "secret" not in str(told.value)
+    SQLAlchemyLayer(sessionmaker(engine), isolation_level="serializable").atomic_claim(claimed)
+
+
+@pytest.mark.parametrize("url", ["sqlite://", "postgresql+psycopg://nowhere/", "mysql+pymysql://nowhere/"])
+def test_a_level_that_the_database_lacks(url: str) -> None:
+    claimed = resource(schema("houses", {"street": plain.Str()}), House)
+
+    with pytest.raises(ConfigurationError, match=r"'SNAPSHOT' .* none that \w+ has. It has: .*SERIALIZABLE"):
+        SQLAlchemyLayer(sessionmaker(create_engine(url)), isolation_level="SNAPSHOT").atomic_claim(claimed)
+
+
+def test_an_engine_that_is_not_known_yet() -> None:
+    claimed = resource(schema("houses", {"street": plain.Str()}), House)
+
+    for sessions in (sessionmaker(), SQLAlchemy()):
+        assert SQLAlchemyLayer(sessions, isolation_level="SNAPSHOT").atomic_claim(claimed)
 
 
 def test_autocommit_is_no_isolation_level() -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
 
 import pytest
 from flask import Flask
@@ -85,13 +85,15 @@ class TestUnits:
 
 
 class TestIsolation:
+    ASKED: ClassVar[Mapping[str, tuple[str, str, Any]]] = {
+        "postgresql": ("REPEATABLE READ", "SHOW transaction_isolation", "repeatable read"),
+        "mysql": ("READ COMMITTED", "SELECT @@SESSION.tx_isolation", "READ-COMMITTED"),
+        "sqlite": ("READ UNCOMMITTED", "PRAGMA read_uncommitted", 1),
+    }
+    """For each dialect a level, and a question whose answer tells whether it is in force."""
+
     def test_the_level_is_that_of_the_unit_alone(self, store: Store) -> None:
-        asked = {
-            "postgresql": ("REPEATABLE READ", "SHOW transaction_isolation", "repeatable read"),
-            "mysql": ("READ COMMITTED", "SELECT @@SESSION.tx_isolation", "READ-COMMITTED"),
-            "sqlite": ("READ UNCOMMITTED", "PRAGMA read_uncommitted", 1),
-        }
-        level, question, answer = asked[store.dialect]
+        level, question, answer = self.ASKED[store.dialect]
         layer = store.layer_on(sessionmaker(store.engine), isolation_level=level)
         with store.work(layer=layer) as work:
             work.add("companies", name="A")
@@ -100,6 +102,31 @@ class TestIsolation:
             assert work.unit.session.scalar(text(question)) == answer
         with store.engine.connect() as connection:
             assert connection.scalar(text(question)) != answer
+
+    def test_the_level_is_there_for_who_uses_the_session_first(self, store: Store) -> None:
+        level, question, answer = self.ASKED[store.dialect]
+        layer = store.layer_on(sessionmaker(store.engine), isolation_level=level)
+        with store.work(layer=layer) as work:
+            assert work.unit.session.scalar(text(question)) == answer
+            work.add("companies", name="A")
+            work.flush()
+        assert store.rows(select(Company.name)) == [("A",)]
+
+    def test_a_shared_session_has_it_for_the_unit_alone(self, store: Store) -> None:
+        level, question, answer = self.ASKED[store.dialect]
+        session = scoped_session(sessionmaker(store.engine))
+        layer = store.layer_on(session, share_session=True, isolation_level=level)
+        with store.work(layer=layer) as work:
+            assert work.unit.session.scalar(text(question)) == answer
+        assert session.scalar(text(question)) != answer
+        session.remove()
+
+    def test_an_engine_that_is_only_known_to_requests(self, store: Store) -> None:
+        sessions = sessionmaker()
+        layer = store.layer_on(sessions)
+        sessions.configure(bind=store.engine.execution_options(isolation_level="AUTOCOMMIT"))
+        with store.work(commit=False, layer=layer) as work, pytest.raises(ConfigurationError, match="AUTOCOMMIT"):
+            work.get("companies", 1)
 
     @pytest.mark.parametrize("module_store", ["postgresql"], indirect=True)
     def test_transactions_that_cannot_be_serialized_may_succeed_later(self, store: Store) -> None:

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session, scoped_session, sessionmaker
 from ...errors import ConfigurationError, NotFound, OperationFailed
 from ...hookspecs import Entity, Id, Reference, Related, Relationship, Remembered, Resource, hookimpl
 from .failures import failure_of
+from .isolation import check, early_bind, refuse_none
 from .mapping import Mapped
 from .model import identity_of, state_of
 from .remembered import forget, recall, remember, table_for
@@ -46,10 +47,11 @@ class SQLAlchemyLayer:
         isolation_level: str | None = None,
         share_session: bool = False,
     ) -> None:
-        if isolation_level is not None and isolation_level.upper() == "AUTOCOMMIT":
-            raise ConfigurationError("With AUTOCOMMIT nothing can be rolled back. Choose a real isolation level.")
+        if isolation_level is not None:
+            refuse_none(isolation_level)
         self.name = name
         self._open_session = _session_factory(sessions, share_session)
+        self._open_early = _session_factory(sessions, shared=False)
         self._isolation_level = isolation_level
         self._share_session = share_session
         self._mapped: dict[Resource, Mapped] = {}
@@ -63,6 +65,9 @@ class SQLAlchemyLayer:
         if "model" not in resource.options:
             return None
         self._mapped[resource] = mapped = Mapped.of(resource)
+        bind = early_bind(self._open_early, mapped.model.mapper)
+        if bind is not None:
+            check(bind, self._isolation_level)
         self._computes = self._computes or not mapped.is_plain
         return self
 

@@ -13,6 +13,7 @@ from sqlalchemy.orm import InstanceState, Mapper, Session
 
 from ...errors import Code, ConfigurationError, NotFound, OperationFailed, Unprocessable
 from .commit import commit, watch
+from .isolation import check, forget_level, set_level
 from .model import Model, identity_of, state_of
 from .rows import Link, Rows, is_plain
 
@@ -56,6 +57,8 @@ class Unit:
         self._deletes = False
         self._has_deleted = False
         _prepare(session, shared)
+        if isolation_level is not None:
+            set_level(session, isolation_level)
 
     @property
     def session(self) -> Session:
@@ -118,6 +121,7 @@ class Unit:
     def _close(self) -> None:
         if self._shared:
             self._session.autoflush = self._autoflush
+            forget_level(self._session)
         else:
             self._session.close()
 
@@ -363,16 +367,12 @@ class Unit:
         return cast("CursorResult[Any]", self._session.execute(statement, bind_arguments={"mapper": model.mapper}))
 
     def _bind(self, model: Model) -> Engine | Connection:
-        """The database of a model, connected to at the isolation level of the unit."""
+        """The database of a model, connected to."""
         bind = self._binds.get(model)
         if bind is None:
             bind = self._session.get_bind(model.mapper)
-            if self._isolation_level is not None and bind not in self._binds.values():
-                self._session.connection(
-                    bind_arguments={"mapper": model.mapper},
-                    execution_options={"isolation_level": self._isolation_level},
-                )
             if bind not in self._binds.values():
+                check(bind, self._isolation_level)
                 watch(self._session.connection(bind_arguments={"mapper": model.mapper}))
             self._binds[model] = bind
         return bind
