@@ -1,7 +1,8 @@
 """The commands `flask atomic ...`: which plugins serve the endpoints of an application, and what is wrong with them.
 
 They load the application themselves, so that a mistake in its set-up is told as a reason and not as a traceback. They
-perform no operation: all that they show was bound while the application was loaded, and `purge` only has layers forget.
+perform no operation: all that they show was bound while the application was loaded; `check --connect` has layers read,
+and `purge` has them forget.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ from collections.abc import Iterable, Iterator, Sequence
 import click
 from flask.cli import ScriptInfo, pass_script_info
 
-from .errors import ConfigurationError, OperationFailed
+from .errors import ConfigurationError, OperationFailed, PluginDefect
 from .extension import registered
 from .plugins import Binding, Hook, Plugins
+from .probe import probe
 from .repeats import forget
 
 __all__ = ["atomic"]
@@ -36,13 +38,31 @@ def layers(info: ScriptInfo) -> None:
 
 
 @atomic.command()
+@click.option("--connect", is_flag=True, help="Read from the stores, too: they must be there, with all their tables.")
 @pass_script_info
-def check(info: ScriptInfo) -> None:
+def check(info: ScriptInfo, connect: bool) -> None:
     """Load the application, and fail with the reason if it is not set up as it should be."""
     for heading, plugins in _endpoints(info):
         click.echo(heading)
         for type_, binding in plugins.bindings.items():
             click.echo(f"{type_}: served by '{binding.layer.name}'")
+        if connect:
+            _connect(info, heading, plugins)
+
+
+def _connect(info: ScriptInfo, heading: str, plugins: Plugins) -> None:
+    """Have each layer read.
+
+    :raises ClickException: if one fails, whatever for.
+    """
+    try:
+        with info.load_app().app_context():
+            probe(plugins)
+    except OperationFailed as failure:
+        raise click.ClickException(f"{heading}: {failure.detail}") from failure
+    except PluginDefect as defect:
+        reason = defect.__cause__
+        raise click.ClickException(f"{heading}: {defect}" + (f" {reason}" if reason else "")) from defect
 
 
 @atomic.command()

@@ -13,9 +13,13 @@ import pytest
 from click.testing import CliRunner, Result
 from flask import Blueprint, Flask
 from flask.cli import ScriptInfo
+from flask_sqlalchemy import SQLAlchemy
 from marshmallow_jsonapi import fields
+from sqlalchemy import Engine, String, create_engine, select
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, sessionmaker
 
 from flask_atomic import Atomic, MemoryLayer, cli, hookimpl
+from flask_atomic.layers.sqlalchemy import SQLAlchemyLayer, idempotency_table
 from tests.application import application, schema
 
 ROOT = Path(__file__).parents[1]
@@ -144,6 +148,81 @@ class TestEndpoints:
         shown = output(self.create_app, "layers")
 
         assert shown.count("atomic_begin ") == shown.count("boats ") == 4
+
+
+class Base(DeclarativeBase):
+    """The models of the applications that are checked."""
+
+
+class Boat(Base):
+    __tablename__ = "boats"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str | None] = mapped_column(String(40))
+
+
+KEYS = idempotency_table(Base.metadata)
+
+
+class TestConnect:
+    """`flask atomic check --connect`."""
+
+    @staticmethod
+    def check(url: str, **options: str) -> Result:
+        atomic = Atomic(SQLAlchemyLayer(sessionmaker(create_engine(url, **options))), MemoryLayer())
+        atomic.resource(BOATS, model=Boat)
+        atomic.resource(schema("seas"))
+        return run(lambda: application(atomic), "check", "--connect")
+
+    @pytest.fixture
+    def engine(self, database_url: str) -> Engine:
+        engine = create_engine(database_url)
+        Base.metadata.create_all(engine)
+        return engine
+
+    def test_stores_that_are_there(self, engine: Engine, database_url: str) -> None:
+        assert self.check(database_url).exit_code == 0
+        with engine.connect() as connection:
+            assert connection.scalar(select(KEYS)) is None
+
+    def test_a_table_that_is_missing(self, engine: Engine, database_url: str) -> None:
+        Boat.__table__.drop(engine)
+
+        result = self.check(database_url)
+
+        assert result.exit_code == 1
+        assert result.stderr.startswith(
+            "Error: atomic (/api/operations): atomic_get of the plugin 'sqlalchemy' raised "
+        )
+        assert "boats" in result.stderr
+
+    def test_the_table_of_the_keys_is_missing(self, engine: Engine, database_url: str) -> None:
+        KEYS.drop(engine)
+
+        assert self.check(database_url).stderr == (
+            "Error: atomic (/api/operations): atomic_recall of the plugin 'sqlalchemy' raised ConfigurationError. The "
+            "table 'atomic_idempotency_keys' cannot be read. It was declared by idempotency_table(metadata); make it "
+            "as those of the models are made, by a migration or by metadata.create_all().\n"
+        )
+
+    def test_a_store_that_is_not_there(self) -> None:
+        result = self.check("postgresql+psycopg://postgres@127.0.0.1:1/test")
+
+        assert result.stderr == "Error: atomic (/api/operations): The store is busy or cannot be reached.\n"
+
+    def test_an_engine_that_is_not_known_before(self) -> None:
+        db = SQLAlchemy(engine_options={"isolation_level": "AUTOCOMMIT"})
+        atomic = Atomic(SQLAlchemyLayer(db))
+        atomic.resource(BOATS, model=Boat)
+
+        def create_app() -> Flask:
+            app = application(atomic, SQLALCHEMY_DATABASE_URI="sqlite://")
+            db.init_app(app)
+            return app
+
+        assert (
+            "raised ConfigurationError. The engine of sqlite:// is set to AUTOCOMMIT"
+            in run(create_app, "check", "--connect").stderr
+        )
 
 
 class TestFailures:

@@ -847,11 +847,13 @@ class TestDatabases:
         assert idempotency_table(Base.metadata) is KEYS
         assert KEYS in Base.metadata.sorted_tables
 
-    def test_a_table_that_was_not_made_is_a_defect(self, sqlite_url):
-        store = InDatabase(sqlite_url)
+    def test_a_table_that_was_not_made_is_a_defect(self, database_url, caplog):
+        store = InDatabase(database_url)
         KEYS.drop(store.engine)
         assert keyed(made(store), ADD).status == 500
         assert store.people() == 0
+        (entry,) = [record for record in caplog.records if record.name == "flask_atomic.defects"]
+        assert "The table 'atomic_idempotency_keys' cannot be read. It was declared by" in entry.exc_text
 
     @pytest.mark.parametrize("level", ["SERIALIZABLE", "REPEATABLE READ"])
     def test_isolation_makes_no_difference(self, database_url, level):

@@ -34,6 +34,7 @@ ORDER = [
     "planning",
     "transaction",
     "repeats",
+    "probe",
     "results",
     "known",
     "waiting",

@@ -14,7 +14,7 @@ from .failures import failure_of
 from .isolation import check, early_bind, refuse_none
 from .mapping import Mapped
 from .model import identity_of, state_of
-from .remembered import forget, recall, remember, table_for
+from .remembered import MissingTable, forget, recall, remember, table_for
 from .to_many import ToMany
 from .unit import Unit
 from .values import Accepting, foreign_ids, prepare, set_attributes, set_relationships, write_all
@@ -267,7 +267,7 @@ class SQLAlchemyLayer:
     @hookimpl
     def atomic_recall(self, unit: Unit, resources: Sequence[Resource], key: str, now: int) -> Remembered | None:
         """Look into the table beside those of the models."""
-        with _Failing(unit, {}):
+        with MissingTable(), _Failing(unit, {}):
             return recall(unit, self._mapped[resources[0]].model, key, now)
 
     @hookimpl

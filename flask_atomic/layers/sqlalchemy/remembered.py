@@ -15,12 +15,14 @@ from sqlalchemy import (
     select,
 )
 from sqlalchemy.dialects.mysql import LONGBLOB
+from sqlalchemy.exc import DBAPIError
 
+from ...errors import ConfigurationError
 from ...hookspecs import Remembered
 from .model import Model
 from .unit import Unit
 
-__all__ = ["forget", "idempotency_table", "recall", "remember", "table_for"]
+__all__ = ["MissingTable", "forget", "idempotency_table", "recall", "remember", "table_for"]
 
 _NAME = "atomic_idempotency_keys"
 _INFO = "flask_atomic.idempotency_table"
@@ -53,6 +55,23 @@ def table_for(model: Model) -> Table | None:
     """The table among those of the model's metadata, None if it was not declared."""
     metadata: MetaData | None = getattr(model.mapper.local_table, "metadata", None)
     return None if metadata is None else metadata.info.get(_INFO)
+
+
+class MissingTable:
+    """A context manager for what reads the table first: a failure of the database there has one reason as a rule.
+
+    :raises ConfigurationError: instead of an exception of the database.
+    """
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if isinstance(error, DBAPIError):
+            raise ConfigurationError(
+                f"The table '{_NAME}' cannot be read. It was declared by idempotency_table(metadata); make it as those "
+                f"of the models are made, by a migration or by metadata.create_all()."
+            ) from error
 
 
 def recall(unit: Unit, model: Model, key: str, now: int) -> Remembered | None:
