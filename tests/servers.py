@@ -7,6 +7,7 @@ sessions that run beside each other do not meet.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -66,6 +67,35 @@ def second_connection(url: str) -> Engine:
     one: `engine.connect().execution_options(isolation_level="READ COMMITTED")`.
     """
     return create_engine(url, isolation_level="AUTOCOMMIT")
+
+
+def wait_for_a_waiter(connection: Connection, goes_on: Callable[[], bool] = lambda: True) -> None:
+    """Return when somebody waits for a lock in the database.
+
+    :param connection: one that looks at it from outside.
+    :param goes_on: whether there is still somebody who may come to wait.
+    """
+    deadline = time.monotonic() + 30
+    while not _WAITS[connection.dialect.name](connection):
+        assert goes_on()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def _waits_on_postgresql(connection: Connection) -> bool:
+    asked = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    return bool(connection.exec_driver_sql(asked).all())
+
+
+def _waits_on_mariadb(connection: Connection) -> bool:
+    # Not `innodb_trx`: it is renewed only when nobody on the whole server has looked for 0.1 seconds.
+    ours = "SELECT id FROM information_schema.processlist WHERE db = DATABASE()"
+    told = connection.exec_driver_sql("SHOW ENGINE INNODB STATUS").one()[-1]
+    waiting = set(map(int, re.findall(r"^LOCK WAIT .*\nMariaDB thread id (\d+)", told, re.MULTILINE)))
+    return not waiting.isdisjoint(connection.exec_driver_sql(ours).scalars())
+
+
+_WAITS = {"postgresql": _waits_on_postgresql, "mysql": _waits_on_mariadb}
 
 
 @contextmanager

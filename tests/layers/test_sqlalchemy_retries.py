@@ -21,7 +21,7 @@ from flask_atomic import Atomic, Refused, Transient, hookimpl
 from flask_atomic.layers.sqlalchemy import SQLAlchemyLayer, idempotency_table
 from tests.application import Answer, add, application, post, schema, update
 from tests.proxy import Proxy
-from tests.servers import second_connection
+from tests.servers import second_connection, wait_for_a_waiter
 
 
 class Base(DeclarativeBase):
@@ -156,11 +156,11 @@ class Notes:
         return int(session.scalar(text(ask[self.engine.dialect.name])) or 0)
 
 
-def wait(condition: Callable[[], object], pause: float = 0.005) -> None:
+def wait(condition: Callable[[], object]) -> None:
     deadline = time.monotonic() + 30
     while not condition():
         assert time.monotonic() < deadline
-        time.sleep(pause)
+        time.sleep(0.005)
 
 
 @pytest.fixture
@@ -328,13 +328,8 @@ class TestLocks:
 
             threads.append(Thread(target=take_the_first))
             threads[0].start()
-            waiting = (
-                "SELECT 1 FROM pg_locks WHERE NOT granted"
-                if postgresql
-                else "SELECT 1 FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'"
-            )
             with on_server.outside.connect() as connection:
-                wait(lambda: connection.exec_driver_sql(waiting).all())
+                wait_for_a_waiter(connection)
 
         answer = on_server.post(
             *(update("notes", id_, attributes={"text": "mine"}) for id_ in "12"),
@@ -467,8 +462,7 @@ class TestCaughtFailures:
             threads.append(Thread(target=take_the_first))
             threads[0].start()
             with notes.outside.connect() as connection:
-                waiting = "SELECT 1 FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'"
-                wait(lambda: connection.exec_driver_sql(waiting).all(), pause=0.15)
+                wait_for_a_waiter(connection)
             try:
                 with unit.session.begin_nested() if savepoint else nullcontext():
                     unit.session.execute(text("UPDATE notes SET stars = 6 WHERE id = 2"))

@@ -6,19 +6,18 @@ it writes. Both succeed, and the request is the later one: all that it names is 
 
 from __future__ import annotations
 
-import time
 from threading import Thread
 from typing import Any
 
 import pytest
 from marshmallow_jsonapi import fields
-from sqlalchemy import Connection, ForeignKey, create_engine, text
+from sqlalchemy import ForeignKey, create_engine, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship, sessionmaker, validates
 
 from flask_atomic import Atomic
 from flask_atomic.layers.sqlalchemy import SQLAlchemyLayer
 from tests.application import Answer, application, id_, post, relate, remove, schema, to_one, update
-from tests.servers import second_connection
+from tests.servers import second_connection, wait_for_a_waiter
 
 
 class Base(DeclarativeBase):
@@ -56,13 +55,6 @@ class Pin(Base):
         return value
 
 
-WAITING = {
-    "postgresql": "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'",
-    "mysql": "SELECT 1 FROM information_schema.innodb_trx JOIN information_schema.processlist p "
-    "ON p.id = trx_mysql_thread_id WHERE trx_state = 'LOCK WAIT' AND p.db = DATABASE()",
-}
-
-
 class Places:
     """The points or the pins 1 (5, 0) and 2 (0, 0) on map 1; beside it the maps 2 and 3.
 
@@ -90,22 +82,12 @@ class Places:
             other.execute(text(f"UPDATE {self.type} SET {change}"))
             request = Thread(target=lambda: answers.append(post(self.client, *operations)))
             request.start()
-            self._await_lock(request)
+            with self.outside.connect() as looking:
+                wait_for_a_waiter(looking, request.is_alive)
             other.exec_driver_sql("COMMIT")
         request.join()
         (answer,) = answers
         return answer
-
-    def _await_lock(self, request: Thread) -> None:
-        with self.outside.connect() as connection:
-            deadline = time.monotonic() + 30
-            while not self._somebody_waits(connection):
-                assert request.is_alive()
-                assert time.monotonic() < deadline
-                time.sleep(0.15)  # MariaDB renews what it shows only when nobody has looked for 0.1 seconds
-
-    def _somebody_waits(self, connection: Connection) -> bool:
-        return bool(connection.exec_driver_sql(WAITING[connection.dialect.name]).all())
 
     def stored(self, columns: str) -> list[tuple[Any, ...]]:
         with self.outside.connect() as connection:
