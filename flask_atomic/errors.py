@@ -19,6 +19,7 @@ __all__ = [
     "ErrorObject",
     "NotFound",
     "OperationFailed",
+    "OutOfSpace",
     "PluginDefect",
     "Refused",
     "RequestFailed",
@@ -91,6 +92,7 @@ class Code(Enum):
     PARTLY_COMMITTED = "partly-committed", 500, "Not every store has committed"
     OUTCOME_UNKNOWN = "outcome-unknown", 500, "It is not known whether the store has committed"
     UNAVAILABLE = "unavailable", 503, "The store cannot be used now"
+    INSUFFICIENT_STORAGE = "insufficient-storage", 507, "The store has no room left"
 
     def __init__(self, code: str, status: int, title: str) -> None:
         self.code = code
@@ -188,7 +190,7 @@ class RequestFailed(Exception):
     @classmethod
     def because_of(cls, failure: OperationFailed) -> RequestFailed:
         """The refusal for a failure that no operation is to blame for: that of a commit, or one that will pass."""
-        headers = {"Retry-After": "1"} if isinstance(failure, Transient) else None
+        headers = {"Retry-After": "1"} if failure.code is Code.UNAVAILABLE else None
         return cls(ErrorObject.of(failure.code, failure.detail), headers=headers)
 
 
@@ -245,6 +247,15 @@ class Transient(OperationFailed):
     """The store cannot serve the request now, but the same request may succeed later: 503 with `Retry-After`."""
 
     code = Code.UNAVAILABLE
+
+
+class OutOfSpace(Transient):
+    """The store has no room left: 507 (RFC 4918, section 11.5), if it has none when the request is tried again either.
+
+    Without `Retry-After`: a client is not to repeat such a request by itself.
+    """
+
+    code = Code.INSUFFICIENT_STORAGE
 
 
 class UnknownOutcome(OperationFailed):

@@ -15,6 +15,7 @@ from flask_atomic.errors import (
     ErrorObject,
     NotFound,
     OperationFailed,
+    OutOfSpace,
     Refused,
     RequestFailed,
     Transient,
@@ -37,7 +38,7 @@ class TestCode:
 
     @pytest.mark.parametrize("code", Code)
     def test_the_status_is_one_of_an_error(self, code):
-        assert code.status in {400, 403, 404, 405, 406, 409, 413, 415, 422, 500, 503}
+        assert code.status in {400, 403, 404, 405, 406, 409, 413, 415, 422, 500, 503, 507}
 
 
 class TestErrorObject:
@@ -157,7 +158,7 @@ class TestExceptions:
 
     @pytest.mark.parametrize(
         ("failure", "status"),
-        [(Refused, 403), (NotFound, 404), (Conflict, 409), (Unprocessable, 422), (Transient, 503)],
+        [(Refused, 403), (NotFound, 404), (Conflict, 409), (Unprocessable, 422), (Transient, 503), (OutOfSpace, 507)],
     )
     def test_what_a_data_layer_raises_has_a_status_and_names_the_culprit(self, failure, status):
         raised = failure("The title is taken.", attribute="title", relationship="author")

@@ -512,7 +512,7 @@ class TestUnknownOutcome:
 
             assert answer.errors == [(500, "outcome-unknown", None)]
             (error,) = answer.error_objects
-            told = "The connection to the store was lost during the commit. The log has more under the id."
+            told = "The store was lost during the commit. The log has more under the id."
             assert error["detail"] == told
             assert "Retry-After" not in answer.response.headers
             assert (plugin.tries, plugin.committed) == (1, 0)

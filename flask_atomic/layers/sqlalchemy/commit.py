@@ -21,6 +21,9 @@ _OPEN_STATES = ("08", "40003", "57P02")
 """SQLSTATEs that leave open whether a COMMIT was made, of PostgreSQL, those who speak like it and poolers between."""
 
 _DEADLOCK = 1213
+_ROLLED_BACK = ("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_INTERRUPT")
+"""After which SQLite may have rolled back by itself."""
+
 _OPEN_CODES = (1053, 1158, 1159, 1160, 1161, 1180, 1927, *range(2000, 3000))
 """Likewise of MySQL and MariaDB; those from 2000 are the client's own."""
 
@@ -50,7 +53,7 @@ def commit(session: Session, connections: Collection[Connection]) -> None:
         if not begun or (all(open_) and _is_refusal(error)):
             raise
         if any(open_):
-            raise UnknownOutcome("The connection to the store was lost during the commit.") from error
+            raise UnknownOutcome("The store was lost during the commit.") from error
         _logger.exception("What listens to the session failed after the commit, which is made.")
         session.close()  # it is stuck half-way, and may be the application's
     finally:
@@ -64,17 +67,28 @@ _IN_ERROR = 3
 
 
 def watch(connection: Connection) -> None:
-    """Have the commit know of a deadlock, whoever hears of it first: MariaDB rolls back, and goes on in a new one."""
-    if connection.dialect.name in ("mysql", "mariadb"):
+    """Have the commit know of a statement that has ended the transaction, whoever hears of it first.
+
+    After a deadlock, MariaDB rolls back and goes on in a new transaction. Where it has no room, SQLite may roll back
+    and go on in none.
+    """
+    if connection.dialect.name in ("mysql", "mariadb", "sqlite"):
         connection.info.pop(_LOST, None)
-        if not event.contains(connection.dialect, "handle_error", _note_deadlock):
-            event.listen(connection.dialect, "handle_error", _note_deadlock)
+        if not event.contains(connection.dialect, "handle_error", _note_end):
+            event.listen(connection.dialect, "handle_error", _note_end)
 
 
-def _note_deadlock(context: ExceptionContext) -> None:
-    code = (*getattr(context.original_exception, "args", ()), None)[0]
-    if code == _DEADLOCK and context.connection is not None:
-        context.connection.info[_LOST] = True
+def _note_end(context: ExceptionContext) -> None:
+    connection, error = context.connection, context.original_exception
+    if connection is None or context.statement is None:
+        return
+    if isinstance(error, sqlite3.Error):
+        driver: Any = connection.connection.dbapi_connection
+        if error.sqlite_errorname.startswith(_ROLLED_BACK) and not driver.in_transaction:
+            driver.execute("BEGIN")  # what may follow is rolled back with it
+            connection.info[_LOST] = True
+    elif (*getattr(error, "args", ()), None)[0] == _DEADLOCK:
+        connection.info[_LOST] = True
 
 
 def _refuse_aborted(connection: Connection) -> None:
@@ -98,7 +112,7 @@ def _is_refusal(error: Exception) -> bool:
         return False
     cause: Any = error.orig
     if isinstance(cause, sqlite3.Error):
-        return True
+        return not cause.sqlite_errorname.startswith("SQLITE_IOERR")  # such as that of the last fsync
     state = getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None) or ""
     code = (*getattr(cause, "args", ()), None)[0]
     return not (error.connection_invalidated or state.startswith(_OPEN_STATES) or code in _OPEN_CODES)

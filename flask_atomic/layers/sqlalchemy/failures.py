@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import PrimaryKeyConstraint, Table, UniqueConstraint, exc
 from sqlalchemy.orm import exc as orm_exc
 
-from ...errors import Conflict, NotFound, OperationFailed, Stale, Transient, Unprocessable
+from ...errors import Conflict, NotFound, OperationFailed, OutOfSpace, Stale, Transient, Unprocessable
 from .mapping import Mapped
 
 __all__ = ["failure_of"]
@@ -29,6 +29,7 @@ class Problem(Enum):
     CHECK = Unprocessable, "The store does not accept this value."
     VALUE = Unprocessable, "The store cannot hold a value of this kind or size."
     BUSY = Transient, "The store is busy or cannot be reached."
+    FULL = OutOfSpace, "The store has no room left."
 
     def __init__(self, failure: type[OperationFailed], detail: str) -> None:
         self.failure = failure
@@ -119,8 +120,9 @@ _SQLITE = {
     "SQLITE_CONSTRAINT_TRIGGER": Problem.REFUSAL,
     "SQLITE_MISMATCH": Problem.VALUE,
     "SQLITE_TOOBIG": Problem.VALUE,
+    "SQLITE_FULL": Problem.FULL,
 }
-_SQLITE_BUSY = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_CANTOPEN", "SQLITE_PROTOCOL")
+_SQLITE_BUSY = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_CANTOPEN", "SQLITE_PROTOCOL", "SQLITE_IOERR")
 
 _POSTGRESQL = {
     "23505": Problem.UNIQUE,
@@ -134,6 +136,7 @@ _POSTGRESQL = {
     "P0001": Problem.REFUSAL,
     "40001": Problem.BUSY,
     "40P01": Problem.BUSY,
+    "53100": Problem.FULL,
     "55P03": Problem.BUSY,
     "57014": Problem.BUSY,
     "57P01": Problem.BUSY,
@@ -154,6 +157,7 @@ _MYSQL = {
         [1153, 1241, 1264, 1265, 1292, 1366, 1367, 1406, 1411, 1425, 1426, 1441, 1690, 3140], Problem.VALUE
     ),
     1644: Problem.REFUSAL,
+    **dict.fromkeys([1021, 1114], Problem.FULL),
     **dict.fromkeys([1020, 1040, 1047, 1053, 1158, 1159, 1160, 1161, 1203, 1205, 1213, 1317, 1927], Problem.BUSY),
     **dict.fromkeys([1969, 2002, 2003, 2006, 2013, 2014, 2055, 3024, 3101], Problem.BUSY),
 }
