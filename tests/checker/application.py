@@ -19,7 +19,7 @@ from flask_atomic.layers.sqlalchemy import SQLAlchemyLayer, idempotency_table
 
 from .planted import LAYERS
 
-__all__ = ["Account", "Entry", "Half", "List", "Model", "Note", "Receipt", "create_app", "list_readers"]
+__all__ = ["Account", "Entry", "Half", "Lamp", "List", "Model", "Note", "Receipt", "create_app", "list_readers"]
 
 
 class Model(DeclarativeBase):
@@ -89,6 +89,16 @@ class Half(Model):
     other: Mapped[Half | None] = relationship(remote_side=[id])
 
 
+class Lamp(Model):
+    """Is overwritten by everybody, together with the others of its street."""
+
+    __tablename__ = "lamps"
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    red: Mapped[int] = mapped_column(default=0)
+    green: Mapped[int] = mapped_column(default=0)
+    blue: Mapped[int] = mapped_column(default=0)
+
+
 class Receipt(Model):
     """Each batch has one. Nothing keeps it from having two, so that it is seen."""
 
@@ -153,6 +163,16 @@ class HalfSchema(Schema):
         type_ = "halves"
 
 
+class LampSchema(Schema):
+    id = fields.Str()
+    red = fields.Int()
+    green = fields.Int()
+    blue = fields.Int()
+
+    class Meta:
+        type_ = "lamps"
+
+
 class ReceiptSchema(Schema):
     id = fields.Str()
     batch = fields.Str(required=True)
@@ -167,6 +187,7 @@ TYPES: dict[type[Schema], type[Model]] = {
     ListSchema: List,
     NoteSchema: Note,
     HalfSchema: Half,
+    LampSchema: Lamp,
     ReceiptSchema: Receipt,
 }
 

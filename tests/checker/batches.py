@@ -9,7 +9,20 @@ from typing import Any, NamedTuple
 
 from .histories import Batch, Fact
 
-__all__ = ["Account", "Note", "Pair", "Prepared", "append", "doomed", "move", "pair", "part", "read", "transfer"]
+__all__ = [
+    "Account",
+    "Note",
+    "Pair",
+    "Prepared",
+    "append",
+    "doomed",
+    "move",
+    "pair",
+    "part",
+    "read",
+    "shine",
+    "transfer",
+]
 
 Operation = dict[str, Any]
 
@@ -104,6 +117,18 @@ def move(id: str, note: Note, list_: str) -> Prepared:
     moved = note._replace(list=list_)
     operations = [relate("update", identifier("notes", note.id), "list", identifier("lists", list_))]
     return Prepared(Batch(id, "move", adds=(moved.fact,), removes=(note.fact,)), operations)
+
+
+def shine(id: str, lamps: Sequence[str], red: int, green: int) -> Prepared:
+    """All lamps of a street shine in one colour, whatever they showed before.
+
+    Blue follows from the other two: no two ways to shine mix into a third one. And any two have one value in common, so
+    that it would be noticed if only differences were written.
+    """
+    shown = {"red": red, "green": green, "blue": red ^ green}
+    operations = [{"op": "update", "data": {**identifier("lamps", lamp), "attributes": shown}} for lamp in lamps]
+    state: Iterable[Fact] = (("lamp", int(lamp), *shown.values()) for lamp in lamps)
+    return Prepared(Batch(id, "shine", overwrites=tuple(state)), operations)
 
 
 def doomed(prepared: Prepared) -> Prepared:

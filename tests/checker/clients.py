@@ -30,6 +30,7 @@ class Client:
     :param keyed: whether it sends keys, and repeats a request until it knows what became of it.
     :param accounts: the ids of the accounts.
     :param lists: the ids of the lists.
+    :param streets: the ids of the lamps in each street.
     :param well_mannered: whether it sends every request once, to its end, and waits for the answer.
     """
 
@@ -42,6 +43,7 @@ class Client:
         keyed: bool,
         accounts: list[str],
         lists: list[str],
+        streets: list[list[str]],
         well_mannered: bool,
     ) -> None:
         self._port = port
@@ -50,6 +52,7 @@ class Client:
         self._keyed = keyed
         self._accounts = accounts
         self._lists = lists
+        self._streets = streets
         self._well_mannered = well_mannered
         self._pairs: list[Pair] = []
         self._notes: list[Note] = []
@@ -60,7 +63,16 @@ class Client:
 
     def work(self, stop: Event) -> None:
         """Send batches until it is told to stop."""
-        kinds = [self._transfer, self._transfer, self._append, self._pair, self._part, self._move]
+        kinds = [
+            self._transfer,
+            self._transfer,
+            self._append,
+            self._pair,
+            self._part,
+            self._move,
+            self._shine,
+            self._shine,
+        ]
         while not stop.is_set():
             self._dice.choice(kinds)()
 
@@ -102,6 +114,10 @@ class Client:
             _, document = self._perform(batches.move(self._name(), note, list_))
             if document is not None:
                 self._notes.append(note._replace(list=list_))
+
+    def _shine(self) -> None:
+        street, dice = self._dice.choice(self._streets), self._dice
+        self._perform(batches.shine(self._name(), street, dice.randint(0, 1), dice.randint(0, 1)))
 
     def _take(self, things: list[Any]) -> Any:
         return things.pop(self._dice.randrange(len(things)))

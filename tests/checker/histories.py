@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
-__all__ = ["Answer", "Batch", "Fact", "History", "Loss", "Outcome", "Try", "outcome"]
+__all__ = ["Answer", "Batch", "Fact", "History", "Loss", "Outcome", "State", "Try", "outcome"]
 
 Fact = tuple[str | int | bool, ...]
 """Something that is stored: what kind of thing, the id of the batch that it began with, and what is so about it."""
+
+State = tuple[Fact, ...]
+"""What is so, at one moment, about rows that are always written together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +25,7 @@ class Batch:
     :param adds: what is so afterwards, and was not so before.
     :param removes: what is not so any more, although it was before.
     :param members: what is so afterwards, and may have been so before: members of a relationship that others add, too.
+    :param overwrites: what is so afterwards about rows that others overwrite, too, always all of them together.
     :param refusals: the codes that it may be refused with, besides `unavailable`.
     :param is_doomed: whether it must be refused.
     """
@@ -31,6 +35,7 @@ class Batch:
     adds: tuple[Fact, ...] = ()
     removes: tuple[Fact, ...] = ()
     members: frozenset[Fact] = frozenset()
+    overwrites: State = ()
     refusals: frozenset[str] = frozenset()
     is_doomed: bool = False
 

@@ -58,6 +58,17 @@ class ForgetsVersions(SQLAlchemyLayer):
         return True
 
 
+class WritesDifferences(SQLAlchemyLayer):
+    """Writes no more of an update than what differs from what was read."""
+
+    @hookimpl
+    def atomic_update(
+        self, unit: Any, resource: Resource, entity: Any, attributes: Mapping[str, Any], relationships: Any
+    ) -> Any:
+        changed = {name: value for name, value in attributes.items() if getattr(entity, name) != value}
+        return super().atomic_update(unit, resource, entity, changed, relationships)
+
+
 class TakesUnknownForFailed(SQLAlchemyLayer):
     """Says that nothing is stored when the connection is lost during the commit."""
 
@@ -75,4 +86,5 @@ LAYERS: Mapping[str, type[SQLAlchemyLayer]] = {
     "remembers-elsewhere": RemembersElsewhere,
     "forgets-versions": ForgetsVersions,
     "takes-unknown-for-failed": TakesUnknownForFailed,
+    "writes-differences": WritesDifferences,
 }

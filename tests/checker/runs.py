@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http.client import HTTPConnection
 from pathlib import Path
 from random import Random
@@ -23,8 +23,9 @@ from .connections import Manner
 from .faults import FAULTS, strikes, striking
 from .histories import Answer, History, Outcome
 from .proxy import CuttingProxy
-from .stores import ACCOUNTS, LISTS, Store
+from .stores import ACCOUNTS, LISTS, STREETS, Store
 from .verdict import Finding, Stored, judge
+from .watching import Watcher
 
 __all__ = ["Plan", "Report", "run"]
 
@@ -73,10 +74,11 @@ def run(url: str, plan: Plan, folder: Path) -> Report:
     struck: Counter[str] = Counter()
     store.fill()
     log = folder / "server.log"
-    clients = _write(url, store, plan, faults, struck, log)
+    with Watcher(store) as watcher:
+        clients = _write(url, store, plan, faults, struck, log)
     store.wait_until_left()
     histories = [history for client in clients for history in client.histories]
-    stored = store.stored()
+    stored = replace(store.stored(), before=watcher.before, seen=watcher.seen | watcher.look())
     logged = log.read_text("utf-8")
     findings = judge(histories, stored)
     if defects := logged.count(" flask_atomic.defects "):
@@ -120,6 +122,7 @@ def _clients(port: int, plan: Plan, *, well_mannered: bool) -> list[Client]:
             keyed=number % 2 == 0,
             accounts=[str(account) for account in range(1, ACCOUNTS + 1)],
             lists=[str(list_) for list_ in range(1, LISTS + 1)],
+            streets=[[str(lamp) for lamp in street] for street in STREETS],
             well_mannered=well_mannered,
         )
         for number in range(plan.clients)
@@ -167,7 +170,7 @@ def _figures(histories: Sequence[History], stored: Stored, findings: Sequence[Fi
     figures |= {"repeats": len(tries) - len(histories), "replays": sum(answer.is_replay for answer in answers)}
     figures |= {"answers lost": len(tries) - len(answers), **dict(sorted(codes.items()))}
     return figures | {
-        f"found: {kind}": kinds[kind] for kind in ("lost", "twice", "left", "half", "sums", "told", "defect")
+        f"found: {kind}": kinds[kind] for kind in ("lost", "twice", "left", "half", "mixed", "sums", "told", "defect")
     }
 
 

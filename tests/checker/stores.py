@@ -7,18 +7,20 @@ from collections import Counter
 from contextlib import suppress
 from typing import Any
 
-from sqlalchemy import NullPool, create_engine, select, text
+from sqlalchemy import Connection, NullPool, create_engine, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, aliased
 
-from .application import Account, Entry, Half, List, Model, Note, Receipt, list_readers
-from .histories import Fact
+from .application import Account, Entry, Half, Lamp, List, Model, Note, Receipt, list_readers
+from .histories import Fact, State
 from .verdict import Stored
 
-__all__ = ["ACCOUNTS", "LISTS", "Store"]
+__all__ = ["ACCOUNTS", "LISTS", "STREETS", "Store"]
 
 ACCOUNTS = 12
 LISTS = 4
+STREETS = ((1, 2, 3), (4, 5, 6))
+"""The lamps of each."""
 
 _CONNECTED = {
     "postgresql": "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()",
@@ -47,11 +49,12 @@ class Store:
         self._before = frozenset(self._connected())
 
     def fill(self) -> None:
-        """Make the tables, the accounts and the lists."""
+        """Make the tables, the accounts, the lists and the lamps."""
         Model.metadata.create_all(self._engine)
         with Session(self._engine) as session, session.begin():
             session.add_all(Account(id=number, balance=0) for number in range(1, ACCOUNTS + 1))
             session.add_all(List(id=number) for number in range(1, LISTS + 1))
+            session.add_all(Lamp(id=number) for street in STREETS for number in street)
 
     def stored(self) -> Stored:
         """What is stored now."""
@@ -71,6 +74,16 @@ class Store:
                 members=frozenset(("reader", *row) for row in session.execute(select(list_readers))),
                 balances={account.id: account.balance for account in session.scalars(select(Account))},
             )
+
+    def watch(self, connection: Connection) -> frozenset[State]:
+        """How the lamps of each street shine at this moment."""
+        rows = connection.execute(select(Lamp.id, Lamp.red, Lamp.green, Lamp.blue))
+        lamps: dict[int, Fact] = {row.id: ("lamp", *row) for row in rows}
+        return frozenset(tuple(lamps[number] for number in street) for street in STREETS)
+
+    def connected(self) -> Connection:
+        """A connection on which each statement is a transaction."""
+        return self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
 
     def wait_until_left(self) -> None:
         """Wait until nobody else is connected, so that nothing can change any more."""
@@ -105,6 +118,6 @@ class Store:
         return self._ask(_CONNECTED[self.dialect]) if self.dialect in _CONNECTED else []
 
     def _ask(self, statement: str) -> list[Any]:
-        with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        with self.connected() as connection:
             result = connection.execute(text(statement))
             return list(result.scalars()) if result.returns_rows else []

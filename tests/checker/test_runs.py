@@ -26,6 +26,7 @@ PLANTED = {
     "retries-without-rollback": ("sqlite", "failures", {"twice", "left"}),
     "forgets-versions": ("sqlite", None, {"sums"}),
     "remembers-elsewhere": ("postgresql", "failures", {"lost"}),
+    "writes-differences": ("postgresql", None, {"mixed"}),
     "takes-unknown-for-failed": ("postgresql", "network", {"twice", "left"}),
 }
 """For each defect the store and the fault that bring it to light, and what is found then."""

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.checker import batches
 from tests.checker.batches import Account, Note, Pair, Prepared
-from tests.checker.histories import Answer, Batch, Fact, History, Loss, Try
+from tests.checker.histories import Answer, Batch, Fact, History, Loss, State, Try
 from tests.checker.verdict import Stored, judge
 
 STALE = Answer(409, ("stale",))
@@ -24,7 +24,13 @@ NOTED = batches.append("noted", "1", 2, ["1", "2"]).batch
 PAIRED = batches.pair("paired").batch
 PARTED = batches.part("parted", Pair(PAIRED, "1", "2")).batch
 MOVED = batches.move("moved", Note("1", "noted", 0, "1"), "2").batch
+LIT = batches.shine("lit", ["1", "2"], 1, 0).batch
+RELIT = batches.shine("relit", ["1", "2"], 1, 1).batch
 DOOMED = batches.doomed(batches.pair("doomed")).batch
+
+
+DARK = (("lamp", 1, 0, 0, 0), ("lamp", 2, 0, 0, 0))
+"""How the lamps were before."""
 
 
 def acknowledged(batch: Batch, *more: Try) -> History:
@@ -47,14 +53,15 @@ def stored(*applied: Batch) -> Stored:
         facts.subtract(batch.removes)
     balances = Counter({int(fact[2]): int(fact[3]) for fact in +facts if fact[0] == "entry"})
     members = frozenset(fact for batch in applied for fact in batch.members)
-    return Stored({batch.id: batch.id for batch in applied}, +facts, members, balances)
+    states = frozenset(batch.overwrites for batch in applied if batch.overwrites)
+    return Stored({batch.id: batch.id for batch in applied}, +facts, members, balances, frozenset([DARK]), states)
 
 
 def found(histories: Sequence[History], stored: Stored) -> set[tuple[str, str]]:
     return {(finding.kind, finding.batch) for finding in judge(histories, stored)}
 
 
-EVERYTHING = [PAID, NOTED, PAIRED, PARTED, MOVED]
+EVERYTHING = [PAID, NOTED, PAIRED, PARTED, MOVED, LIT, RELIT]
 
 
 def test_nothing_was_sent() -> None:
@@ -131,6 +138,30 @@ def test_a_lost_update() -> None:
     assert found([acknowledged(PAID)], replace(stored(PAID), balances={1: -5, 2: 0})) == {("sums", "")}
 
 
+@pytest.mark.parametrize(
+    "state",
+    [
+        (("lamp", 1, 1, 0, 0), ("lamp", 2, 1, 0, 0)),
+        (("lamp", 1, 1, 1, 1), ("lamp", 2, 1, 1, 1)),
+        (LIT.overwrites[0], RELIT.overwrites[1]),
+        (LIT.overwrites[0], DARK[1]),
+    ],
+)
+def test_a_mixture(state: State) -> None:
+    histories = [acknowledged(LIT), acknowledged(RELIT)]
+    assert found(histories, replace(stored(LIT, RELIT), seen=frozenset([state]))) == {("mixed", "")}
+
+
+@pytest.mark.parametrize("state", [LIT.overwrites, RELIT.overwrites, DARK])
+def test_lamps_may_be_as_any_batch_that_is_stored_wrote_them_and_as_they_were(state: State) -> None:
+    assert found([acknowledged(LIT), unheard(RELIT)], replace(stored(LIT, RELIT), seen=frozenset([state]))) == set()
+
+
+def test_what_only_a_refused_batch_wrote() -> None:
+    seen = frozenset([RELIT.overwrites])
+    assert found([acknowledged(LIT), refused(RELIT)], replace(stored(LIT), seen=seen)) == {("mixed", "")}
+
+
 def test_half_a_transfer() -> None:
     half = replace(stored(PAID), facts=Counter(PAID.adds[:1]), balances={1: -5, 2: 0})
     assert found([acknowledged(PAID)], half) == {("half", "paid"), ("sums", "")}
@@ -195,6 +226,8 @@ def _possible(number: int, pairs: list[Batch], notes: list[Note]) -> list[Prepar
         batches.transfer(id_, source, target, 7),
         batches.append(id_, "1", 2, ["1", "2"]),
         batches.pair(id_),
+        # One: of two that are alike, either would explain what the other one wrote.
+        *([batches.shine(id_, ["1", "2"], 1, 0)] if number == 0 else []),
         *(batches.part(id_, Pair(pair, "1", "2")) for pair in pairs[:1]),
         *(batches.move(id_, note, "3") for note in notes[:1] if note.list != "3"),
     ]
@@ -224,8 +257,9 @@ def test_whatever_is_taken_away_is_found(world: tuple[list[History], Stored], di
 
 
 def _less(kept: Stored, dice: Random) -> list[Stored]:
-    """The same without a row, with one twice, without a receipt, and with another balance."""
-    worse = []
+    """The same without a row, with one twice, without a receipt, with another balance, and with a lamp that mixes."""
+    mixed = (("lamp", 1, 0, 0, 1), ("lamp", 2, 0, 0, 1))
+    worse = [replace(kept, seen=kept.seen | {mixed})]
     if kept.facts:
         fact = dice.choice(sorted(kept.facts, key=repr))
         worse += [replace(kept, facts=kept.facts - Counter([fact])), replace(kept, facts=kept.facts + Counter([fact]))]

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from .histories import Answer, Batch, Fact, History, Outcome
+from .histories import Answer, Batch, Fact, History, Outcome, State
 
 __all__ = ["Finding", "Stored", "judge"]
 
@@ -20,18 +20,22 @@ class Stored:
     :param facts: everything else that batches add and remove, each as often as it is stored.
     :param members: the members of relationships that all clients add to.
     :param balances: what each account says that it has.
+    :param before: the states of rows that are overwritten, before anything was sent.
+    :param seen: those that were seen while batches were sent, and at the end.
     """
 
     receipts: Mapping[str, str] = field(default_factory=dict)
     facts: Counter[Fact] = field(default_factory=Counter)
     members: frozenset[Fact] = frozenset()
     balances: Mapping[int, int] = field(default_factory=dict)
+    before: frozenset[State] = frozenset()
+    seen: frozenset[State] = frozenset()
 
 
 class Finding(NamedTuple):
     """A broken promise.
 
-    :param kind: `lost`, `twice`, `left`, `half`, `sums` or `told`; `defect` where it is the log that tells.
+    :param kind: `lost`, `twice`, `left`, `half`, `mixed`, `sums` or `told`; `defect` where it is the log that tells.
     :param batch: the id of the batch that it is about, empty for none in particular.
     """
 
@@ -48,6 +52,7 @@ def judge(histories: Sequence[History], stored: Stored) -> list[Finding]:
         *(finding for history in histories for finding in _turns(history)),
         *(finding for history in histories for finding in _answers(history, stored.receipts)),
         *_differences([history.batch for history in histories], applied, stored),
+        *_mixtures([history.batch for history in histories if applied[history.batch.id]], stored),
         *_sums(stored),
     ]
 
@@ -110,6 +115,16 @@ def _differences(batches: Iterable[Batch], applied: Counter[str], stored: Stored
     for fact in sorted(members ^ stored.members, key=repr):
         detail = f"{fact} is missing." if fact in members else f"{fact} belongs to no batch that is stored."
         yield Finding("half", "", detail)
+
+
+def _mixtures(applied: Iterable[Batch], stored: Stored) -> Iterator[Finding]:
+    """Rows that are overwritten are always as one batch wrote them: each row, and all that it wrote together."""
+    written = stored.before | {batch.overwrites for batch in applied}
+    rows = {row for state in written for row in state}
+    for state in sorted(stored.seen - written):
+        strange = [row for row in state if row not in rows]
+        detail = f"Nobody wrote {strange}." if strange else f"Nobody wrote {state} together."
+        yield Finding("mixed", "", detail)
 
 
 def _sums(stored: Stored) -> Iterator[Finding]:
