@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from getpass import getuser
 from tempfile import TemporaryDirectory, mkdtemp
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 from uuid import uuid4
 
 import pytest
@@ -49,7 +49,10 @@ class Database(NamedTuple):
     """Drop everything in the database, and the connections of others to it."""
 
 
-def lent(database: AbstractContextManager[Database]) -> Iterator[Database]:
+Lent = TypeVar("Lent")
+
+
+def lent(database: AbstractContextManager[Lent]) -> Iterator[Lent]:
     """The life of a fixture with the database: skips where its server is missing, unless servers are required."""
     try:
         with database as ready:
@@ -205,7 +208,7 @@ def _mariadb_server() -> Iterator[URL]:
     if _answers(MARIADB_URL):
         yield MARIADB_URL
         return
-    daemon, installer = _program("mariadbd"), _program("mariadb-install-db")
+    daemon, installer = program("mariadbd"), program("mariadb-install-db")
     if daemon is None or installer is None:
         raise ServerMissing(f"No MariaDB answers at {MARIADB_URL}, and there is no mariadbd that could be started.")
     with TemporaryDirectory(prefix="mariadb-") as folder:
@@ -236,7 +239,8 @@ def _listens(address: str) -> bool:
         return probe.connect_ex(address) == 0
 
 
-def _program(name: str) -> str | None:
+def program(name: str) -> str | None:
+    """Where a program is installed, None for nowhere."""
     return shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", os.defpath), *SERVER_FOLDERS]))
 
 

@@ -5,14 +5,12 @@ from __future__ import annotations
 import signal
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
+from random import Random
 from tempfile import mkdtemp
 
-from tests.servers import mariadb_database, postgresql_database
-
 from .faults import FAULTS
+from .opening import STORES, opened
 from .planted import LAYERS
 from .runs import Plan, run
 
@@ -36,8 +34,8 @@ def main() -> int:
     )
     folder = Path(mkdtemp(prefix="checker-"))
     print(f"{arguments.store}, {plan}\nlog and histories: {folder}", flush=True)
-    with _database(arguments.store, folder) as url:
-        report = run(url, plan, folder)
+    with opened(arguments.store, plan.faults, folder, Random(plan.seed)) as target:
+        report = run(target, plan, folder)
     for name, figure in report.figures.items():
         print(f"{figure:>10}  {name}")
     for finding in report.findings[:SHOWN]:
@@ -48,7 +46,7 @@ def main() -> int:
 
 def _arguments() -> Namespace:
     parser = ArgumentParser(prog="python -m tests.checker", description="Is anything lost, twice or in part?")
-    parser.add_argument("--store", choices=["sqlite", "postgresql", "mariadb"], default="sqlite")
+    parser.add_argument("--store", choices=STORES, default="sqlite")
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--faults", type=_faults, default="all", help=f"all, none, or some of {','.join(FAULTS)}")
     parser.add_argument("--seed", type=int, default=0)
@@ -65,17 +63,6 @@ def _faults(names: str) -> frozenset[str]:
     if unknown := faults - FAULTS.keys():
         raise ArgumentTypeError(f"there is no fault {', '.join(unknown)}")
     return faults
-
-
-@contextmanager
-def _database(store: str, folder: Path) -> Iterator[str]:
-    """The URL of an empty database."""
-    if store == "sqlite":
-        yield f"sqlite:///{folder / 'database.sqlite'}"
-        return
-    with postgresql_database() if store == "postgresql" else mariadb_database() as database:
-        database.empty()
-        yield database.url
 
 
 if __name__ == "__main__":

@@ -224,12 +224,19 @@ ENGINE_OPTIONS: dict[str, dict[str, Any]] = {
 """What keeps a request from waiting long for a lock."""
 
 
-def create_app(url: str, small_pool: bool = False, fails_once_in: int = 0, defect: str = "") -> Flask:
+POOLED: dict[str, Any] = {"prepare_threshold": None, "sslmode": "disable", "connect_timeout": 5}
+"""How psycopg connects to PgBouncer, which knows neither prepared statements nor `options`."""
+
+
+def create_app(
+    url: str, small_pool: bool = False, fails_once_in: int = 0, defect: str = "", pooled: bool = False
+) -> Flask:
     """Return the application.
 
     :param small_pool: whether threads have to wait for a connection, and some in vain.
     :param fails_once_in: how often the layer raises what will pass; 0 for never.
     :param defect: the defect that is planted, one of `planted.LAYERS`.
+    :param pooled: whether PgBouncer is between the application and the database.
     """
     logging.basicConfig(format="%(asctime)s %(process)d %(name)s %(message)s")
     logging.getLogger("flask_atomic.attempts").setLevel(logging.INFO)
@@ -237,7 +244,8 @@ def create_app(url: str, small_pool: bool = False, fails_once_in: int = 0, defec
     pool = {"pool_size": 2, "max_overflow": 0, "pool_timeout": 1} if small_pool else {}
     app = Flask(__name__)
     app.config["SQLALCHEMY_DATABASE_URI"] = url
-    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = {**ENGINE_OPTIONS[dialect], **pool}
+    options = {"connect_args": POOLED} if pooled else ENGINE_OPTIONS[dialect]
+    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = {**options, **pool}
     app.config["ATOMIC_IDEMPOTENCY"] = "optional"
     db.init_app(app)
     atomic = Atomic(LAYERS.get(defect, SQLAlchemyLayer)(db), *([Failing(fails_once_in)] if fails_once_in else []))

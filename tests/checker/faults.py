@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from random import Random
 from threading import Event, Thread
 from typing import NamedTuple
 
+from sqlalchemy.exc import DBAPIError
+
+from .daemons import children
 from .stores import Store
 
 __all__ = ["FAULTS", "Striking", "kill_a_worker", "strikes", "striking"]
@@ -27,6 +29,9 @@ FAULTS: Mapping[str, frozenset[str]] = {
     "pool": _ALL,
     "clients": _ALL,
     "failures": _ALL,
+    "server": _SERVERS,
+    "pooler": frozenset({"postgresql"}),
+    "disk": frozenset({"sqlite"}),
 }
 """The faults, and the dialects of the databases that can have them."""
 
@@ -43,12 +48,16 @@ class Striking(NamedTuple):
     strike: Callable[[], bool]
 
 
-def strikes(faults: Iterable[str], store: Store, server: int, dice: Random) -> list[Striking]:
+def strikes(
+    faults: Iterable[str], store: Store, server: int, others: Iterable[Striking], dice: Random
+) -> list[Striking]:
     """Those of the faults that come again and again.
 
     :param server: the process id of gunicorn.
+    :param others: those that this store can have besides.
     """
     known = [
+        *others,
         Striking("workers killed", 3, lambda: kill_a_worker(server, dice)),
         Striking("backends killed", 0.7, lambda: store.kill_a_connection(dice.random())),
         Striking("locks held", 4, lambda: store.hold_locks(dice.uniform(0.1, 2.5))),
@@ -58,8 +67,7 @@ def strikes(faults: Iterable[str], store: Store, server: int, dice: Random) -> l
 
 def kill_a_worker(server: int, dice: Random) -> bool:
     """`kill -9` of one of the processes that gunicorn has started."""
-    found = subprocess.run(["pgrep", "-P", str(server)], capture_output=True, text=True)
-    workers = [int(line) for line in found.stdout.split()]
+    workers = children(server)
     if not workers:
         return False
     os.kill(dice.choice(workers), signal.SIGKILL)
@@ -77,7 +85,8 @@ def striking(every: Iterable[Striking], dice: Random, intensity: float, counts: 
 
     def go_on(fault: Striking) -> None:
         while not stop.wait(dice.uniform(0, 2 * fault.seconds / intensity)):
-            counts[fault.name] += fault.strike()
+            with suppress(DBAPIError):  # another fault has come first
+                counts[fault.name] += fault.strike()
 
     threads = [Thread(target=go_on, args=[fault]) for fault in every]
     for thread in threads:

@@ -24,6 +24,7 @@ from .faults import FAULTS, strikes, striking
 from .histories import Answer, History, Outcome
 from .proxy import CuttingProxy
 from .stores import ACCOUNTS, LISTS, STREETS, Store
+from .targets import Target
 from .verdict import Finding, Stored, judge
 from .watching import Watcher
 
@@ -64,18 +65,19 @@ class Report:
     figures: dict[str, int]
 
 
-def run(url: str, plan: Plan, folder: Path) -> Report:
-    """Check the application on the empty database at `url`.
+def run(target: Target, plan: Plan, folder: Path) -> Report:
+    """Check the application on an empty database.
 
     :param folder: gets the log of the server, and the histories.
     """
-    store = Store(url)
+    store = Store(target.url)
     faults = frozenset(fault for fault in plan.faults if store.dialect in FAULTS[fault])
     struck: Counter[str] = Counter()
     store.fill()
     log = folder / "server.log"
     with Watcher(store) as watcher:
-        clients = _write(url, store, plan, faults, struck, log)
+        clients = _write(target, store, plan, faults, struck, log)
+    target.leave()
     store.wait_until_left()
     histories = [history for client in clients for history in client.histories]
     stored = replace(store.stored(), before=watcher.before, seen=watcher.seen | watcher.look())
@@ -92,20 +94,23 @@ def run(url: str, plan: Plan, folder: Path) -> Report:
     return Report(findings, histories, figures | {f"fault: {name}": times for name, times in sorted(struck.items())})
 
 
-def _write(url: str, store: Store, plan: Plan, faults: frozenset[str], struck: Counter[str], log: Path) -> list[Client]:
+def _write(
+    target: Target, store: Store, plan: Plan, faults: frozenset[str], struck: Counter[str], log: Path
+) -> list[Client]:
     """Have clients send batches for a while; nothing of it is under way any more when they are returned."""
     dice = Random(plan.seed)
+    url = target.way or target.url
     with ExitStack() as stack:
         if "network" in faults:
             proxy = stack.enter_context(CuttingProxy(url, Random(plan.seed), plan.intensity, struck))
             url = proxy.url.render_as_string(hide_password=False)
-        port, server = stack.enter_context(_gunicorn(url, plan, faults, log))
+        port, server = stack.enter_context(_gunicorn(url, target, plan, faults, log))
         clients = _clients(port, plan, well_mannered="clients" not in faults)
         stop = Event()
         pool = stack.enter_context(ThreadPoolExecutor(plan.clients))
         stack.callback(stop.set)
         working = [pool.submit(client.work, stop) for client in clients]
-        with striking(strikes(faults, store, server, dice), dice, plan.intensity, struck):
+        with striking(strikes(faults, store, server, target.strikes, dice), dice, plan.intensity, struck):
             time.sleep(plan.seconds)
         stop.set()
         for client in working:
@@ -130,9 +135,9 @@ def _clients(port: int, plan: Plan, *, well_mannered: bool) -> list[Client]:
 
 
 @contextmanager
-def _gunicorn(url: str, plan: Plan, faults: frozenset[str], log: Path) -> Iterator[tuple[int, int]]:
+def _gunicorn(url: str, target: Target, plan: Plan, faults: frozenset[str], log: Path) -> Iterator[tuple[int, int]]:
     """The port at which the application is served meanwhile, and the process id of gunicorn."""
-    options = {"small_pool": "pool" in faults, "defect": plan.defect}
+    options = {**target.application, "small_pool": "pool" in faults, "defect": plan.defect}
     options["fails_once_in"] = round(50 / plan.intensity) if "failures" in faults else 0
     arguments = ", ".join(f"{name}={value!r}" for name, value in options.items())
     application = f"tests.checker.application:create_app({url!r}, {arguments})"

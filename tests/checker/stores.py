@@ -19,6 +19,9 @@ __all__ = ["ACCOUNTS", "LISTS", "STREETS", "Store"]
 
 ACCOUNTS = 12
 LISTS = 4
+LONGEST_STAY = 60
+"""How many seconds a connection may last whose application has ended."""
+
 STREETS = ((1, 2, 3), (4, 5, 6))
 """The lamps of each."""
 
@@ -86,8 +89,14 @@ class Store:
         return self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
 
     def wait_until_left(self) -> None:
-        """Wait until nobody else is connected, so that nothing can change any more."""
-        while self._others():
+        """Wait until nobody else is connected, so that nothing can change any more.
+
+        :raises TimeoutError: if somebody stays.
+        """
+        deadline = time.monotonic() + LONGEST_STAY
+        while others := self._others():
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"There are still the connections {others}.")
             time.sleep(0.05)
 
     def kill_a_connection(self, position: float) -> bool:

@@ -92,7 +92,7 @@ def _answers(history: History, receipts: Mapping[str, str]) -> Iterator[Finding]
             yield Finding("told", batch.id, f"A {answer.status}, {', '.join(sorted(unexpected))}, was no answer to it.")
 
 
-_PASSING = {"unavailable", "outcome-unknown", "idempotency-key-in-use"}
+_PASSING = {"unavailable", "insufficient-storage", "outcome-unknown", "idempotency-key-in-use"}
 """The codes that any batch may be answered with while there are faults."""
 
 

@@ -1,0 +1,57 @@
+"""SQLite on a small disk that somebody else fills, and clears again."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from random import Random
+from tempfile import TemporaryDirectory
+
+from tests.servers import ServerMissing
+
+from .faults import Striking
+from .targets import Target
+
+__all__ = ["full_disk"]
+
+SIZE = "24m"
+BLOCK = 1 << 16
+
+
+@contextmanager
+def full_disk(dice: Random) -> Iterator[Target]:
+    """A file in a file system of its own.
+
+    :raises ServerMissing: if that must not be made: it takes the rights of root.
+    """
+    with TemporaryDirectory(prefix="checker-disk-") as folder:
+        mount = ["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs", folder]
+        try:
+            subprocess.run(mount, check=True, capture_output=True)
+        except (OSError, subprocess.CalledProcessError):
+            raise ServerMissing("A small file system cannot be mounted here; root may.") from None
+        try:
+            filled = Striking("disk filled", 3, lambda: _fill(Path(folder) / "ballast", dice))
+            yield Target(url=f"sqlite:///{folder}/database.sqlite", strikes=[filled])
+        finally:
+            subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+def _fill(ballast: Path, dice: Random) -> bool:
+    """Leave next to nothing for a while: sometimes there is still room for a part of what is written."""
+    with ballast.open("wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(bytes(BLOCK))
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+        os.truncate(ballast, max(ballast.stat().st_size - dice.randrange(BLOCK), 0))
+        time.sleep(dice.uniform(0.2, 2))
+    ballast.unlink()
+    return True
