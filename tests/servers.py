@@ -103,23 +103,26 @@ _WAITS = {"postgresql": _waits_on_postgresql, "mysql": _waits_on_mariadb}
 
 @contextmanager
 def engines_disposed() -> Iterator[None]:
-    """Close, in the end, the pooled connections of every engine that was used meanwhile.
+    """Close, in the end, every connection that was made meanwhile, also one that a failure has left open.
 
     An application under test keeps its engines to itself, and a connection that is left to the garbage collector is a
     warning, hence an error, in some later test.
     """
-    used: list[Engine] = []
+    used: list[Connection] = []
 
     def remember(connection: Connection) -> None:
-        if connection.engine not in used:
-            used.append(connection.engine)
+        used.append(connection)
 
     event.listen(Engine, "engine_connect", remember)
     try:
         yield
     finally:
         event.remove(Engine, "engine_connect", remember)
-        for engine in used:
+        for connection in used:
+            if not connection.closed:
+                connection.invalidate()  # its pool may have been disposed of, and would keep it
+                connection.close()
+        for engine in {connection.engine for connection in used}:
             engine.dispose()
 
 
