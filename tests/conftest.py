@@ -33,6 +33,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+SERVERS = ("postgresql", "mariadb")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Coverage makes a test take twice as long. What runs on each kind of store is measured on SQLite.
+
+    The SQLAlchemy layer has lines of its own for servers, so its own tests are measured on all of them. Tests that only
+    send more to what other tests cover are marked so themselves.
+    """
+    for item in items:
+        parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
+        if item.path.parent.name != "layers" and any(each in SERVERS for each in parameters if isinstance(each, str)):
+            item.add_marker("no_cover")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _answers_are_checked() -> Iterator[None]:
     """Every answer that a test client of any test is given is checked against the JSON Schema of responses."""

@@ -88,6 +88,21 @@ def test_the_stages_make_up_the_request(measured: tuple[str, Any]) -> None:
             assert stages["load"] < stages["plan"]
 
 
+def test_the_page_shows_each_table_and_the_plot(measured: tuple[str, Any]) -> None:
+    page = (ROOT / "docs" / "performance.rst").read_text(encoding="utf-8")
+    for name, part in command._PARTS.items():
+        for table in part.tables(measured[1][name]):
+            assert f":file: benchmarks/{table.name}.csv\n" in page
+    assert ".. figure:: benchmarks/growth.svg\n" in page
+
+
+def test_the_plot_has_a_line_for_each_server(measured: tuple[str, Any], tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="The extra 'bench' is not installed.")
+    plot.draw(measured[1]["growth"], tmp_path / "growth.svg")
+    drawn = (tmp_path / "growth.svg").read_text()
+    assert all(SERVERS[name].title in drawn for name in ("ours", "floor"))
+
+
 def test_a_part_and_a_server_can_be_chosen(tmp_path: Path) -> None:
     printed = run("--small", "--parts", "comparison", "--servers", "floor", "--work", tmp_path)
     assert SERVERS["floor"].title in printed
@@ -152,18 +167,3 @@ def test_a_table_is_written_as_markdown_and_as_csv(tmp_path: Path) -> None:
     table.write(tmp_path)
     with (tmp_path / "some.csv").open(newline="") as file:
         assert list(csv.reader(file)) == [["", "a", "b"], ["one", "1", "2"]]
-
-
-def test_the_page_shows_each_table_and_the_plot(measured: tuple[str, Any]) -> None:
-    page = (ROOT / "docs" / "performance.rst").read_text(encoding="utf-8")
-    for name, part in command._PARTS.items():
-        for table in part.tables(measured[1][name]):
-            assert f":file: benchmarks/{table.name}.csv\n" in page
-    assert ".. figure:: benchmarks/growth.svg\n" in page
-
-
-def test_the_plot_has_a_line_for_each_server(measured: tuple[str, Any], tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib", reason="The extra 'bench' is not installed.")
-    plot.draw(measured[1]["growth"], tmp_path / "growth.svg")
-    drawn = (tmp_path / "growth.svg").read_text()
-    assert all(SERVERS[name].title in drawn for name in ("ours", "floor"))

@@ -381,6 +381,9 @@ def sqlite_engine() -> Engine:
     return engine
 
 
+pytestmark = pytest.mark.no_cover
+
+
 @pytest.fixture(autouse=True, scope="module")
 def few_at_a_time() -> Iterator[None]:
     """Have all that may happen between a batched and a strict attempt happen with few operations, too."""
@@ -419,7 +422,7 @@ def test_on_a_server_a_batched_run_cannot_be_told_from_a_strict_one(
     world = SQLWorld(engine)
 
     @given(documents=documents)
-    @settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=10, suppress_health_check=[HealthCheck.too_slow])
     def compare_here(documents: list[Any]) -> None:
         compare(world, documents)
 

@@ -31,6 +31,8 @@ from tests.application import (
     world,
 )
 
+pytestmark = pytest.mark.no_cover
+
 SIZE = 16 * 1024
 
 
