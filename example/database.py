@@ -38,7 +38,9 @@ def write_ahead(connection: sqlite3.Connection) -> None:
         try:
             connection.execute("PRAGMA journal_mode = WAL")
             return
-        except sqlite3.OperationalError:
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorname.startswith(("SQLITE_FULL", "SQLITE_IOERR")):
+                raise
             time.sleep(0.05)
 
 

@@ -20,7 +20,7 @@ from tests.servers import START_SECONDS, ServerMissing, program
 from .daemons import Daemon
 from .faults import Striking
 
-__all__ = ["OwnServer", "own_mariadb", "own_postgresql"]
+__all__ = ["NAME", "OwnServer", "own_mariadb", "own_postgresql"]
 
 SECONDS = 15
 """How long it takes until a server is killed again, on the average."""

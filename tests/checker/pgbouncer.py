@@ -6,6 +6,7 @@ import signal
 import socket
 import time
 from collections.abc import Iterator
+from configparser import ConfigParser
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
@@ -15,26 +16,15 @@ from tests.servers import ServerMissing, program
 
 from .daemons import Daemon
 from .faults import Striking
-from .own_servers import own_postgresql
+from .own_servers import NAME, own_postgresql
 from .targets import Target
 
 __all__ = ["behind_pgbouncer"]
 
-SETTINGS = """\
-[databases]
-{name} = host={host} port=5432 user=postgres
+DOCUMENTED = Path(__file__).parents[2] / "docs" / "code" / "pgbouncer.ini"
 
-[pgbouncer]
-listen_addr = 127.0.0.1
-listen_port = {port}
-unix_socket_dir =
-auth_type = any
-pool_mode = transaction
-default_pool_size = 5
-query_wait_timeout = 5
-server_login_retry = 1
-"""
-"""There are fewer connections to the server than threads that want one."""
+OTHERWISE = {"auth_type": "any", "unix_socket_dir": "", "default_pool_size": "5"}
+"""What is set otherwise than documented. There are fewer connections to the server than threads that want one."""
 
 IMPATIENT = "ALTER DATABASE {name} SET lock_timeout = '1s'"
 """What keeps a request from waiting long for a lock. It cannot be said when PgBouncer is connected to."""
@@ -50,11 +40,9 @@ def behind_pgbouncer(log: Path, dice: Random) -> Iterator[Target]:
     if pgbouncer is None:
         raise ServerMissing("There is no pgbouncer that could be started. It is a package of Debian.")
     with own_postgresql(log) as server:
-        server.ask(IMPATIENT.format(name=server.url.database))
+        server.ask(IMPATIENT.format(name=NAME))
         port = _free_port()
-        settings = Path(str(server.url.query["host"])) / "pgbouncer.ini"
-        settings.write_text(SETTINGS.format(name=server.url.database, host=server.url.query["host"], port=port))
-        settings.chmod(0o644)
+        settings = _settings(Path(str(server.url.query["host"])), port)
         with Daemon([pgbouncer, str(settings)], ("127.0.0.1", port), log, server.user) as pooler:
             yield Target(
                 url=server.url.render_as_string(),
@@ -63,6 +51,19 @@ def behind_pgbouncer(log: Path, dice: Random) -> Iterator[Target]:
                 strikes=[server.killed(dice), *_strikes(pooler, dice)],
                 leave=pooler.kill,
             )
+
+
+def _settings(folder: Path, port: int) -> Path:
+    """A file that leads from the port to the server whose socket is in the folder."""
+    settings = ConfigParser(interpolation=None)
+    settings.read(DOCUMENTED, "utf-8")
+    settings["databases"] = {NAME: f"host={folder} port=5432 user=postgres"}
+    settings["pgbouncer"].update({"listen_port": str(port), **OTHERWISE})
+    file = folder / "pgbouncer.ini"
+    with file.open("w", encoding="utf-8") as lines:
+        settings.write(lines)
+    file.chmod(0o644)
+    return file
 
 
 def _strikes(pooler: Daemon, dice: Random) -> list[Striking]:

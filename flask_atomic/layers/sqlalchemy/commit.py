@@ -84,7 +84,7 @@ def _note_end(context: ExceptionContext) -> None:
         return
     if isinstance(error, sqlite3.Error):
         driver: Any = connection.connection.dbapi_connection
-        if error.sqlite_errorname.startswith(_ROLLED_BACK) and not driver.in_transaction:
+        if _sqlite_name(error).startswith(_ROLLED_BACK) and not driver.in_transaction:
             driver.execute("BEGIN")  # what may follow is rolled back with it
             connection.info[_LOST] = True
     elif (*getattr(error, "args", ()), None)[0] == _DEADLOCK:
@@ -112,7 +112,12 @@ def _is_refusal(error: Exception) -> bool:
         return False
     cause: Any = error.orig
     if isinstance(cause, sqlite3.Error):
-        return not cause.sqlite_errorname.startswith("SQLITE_IOERR")  # such as that of the last fsync
+        return not _sqlite_name(cause).startswith("SQLITE_IOERR")  # such as that of the last fsync
     state = getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None) or ""
     code = (*getattr(cause, "args", ()), None)[0]
     return not (error.connection_invalidated or state.startswith(_OPEN_STATES) or code in _OPEN_CODES)
+
+
+def _sqlite_name(error: sqlite3.Error) -> str:
+    """What SQLite calls the error; empty for one of the driver's own."""
+    return getattr(error, "sqlite_errorname", "")

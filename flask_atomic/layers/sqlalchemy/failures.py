@@ -121,6 +121,7 @@ _SQLITE = {
     "SQLITE_MISMATCH": Problem.VALUE,
     "SQLITE_TOOBIG": Problem.VALUE,
     "SQLITE_FULL": Problem.FULL,
+    "SQLITE_IOERR_SHMSIZE": Problem.FULL,  # no room for the index of the write-ahead log
 }
 _SQLITE_BUSY = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_CANTOPEN", "SQLITE_PROTOCOL", "SQLITE_IOERR")
 
@@ -192,10 +193,8 @@ def _any_database(error: exc.DBAPIError) -> Finding | None:
 
 def _sqlite(cause: Any) -> Finding | None:
     name = getattr(cause, "sqlite_errorname", "")
-    if name.startswith(_SQLITE_BUSY):
-        return Finding(Problem.BUSY)
     if name not in _SQLITE:
-        return None
+        return Finding(Problem.BUSY) if name.startswith(_SQLITE_BUSY) else None
     # "UNIQUE constraint failed: people.name, people.born_at"
     places = [place.rpartition(".") for place in str(cause).partition("failed: ")[2].split(", ")]
     table = places[0][0] if name != "SQLITE_CONSTRAINT_CHECK" else ""
