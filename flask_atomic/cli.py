@@ -1,8 +1,8 @@
 """The commands `flask atomic ...`: which plugins serve the endpoints of an application, and what is wrong with them.
 
 They load the application themselves, so that a mistake in its set-up is told as a reason and not as a traceback. They
-perform no operation: all that they show was bound while the application was loaded; `check --connect` has layers read,
-and `purge` has them forget.
+perform no operation: `layers` and `check` show what was bound while the application was loaded, `check --connect` has
+layers read, `purge` has them forget, and `recover` has them end what requests have left behind.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from flask.cli import ScriptInfo, pass_script_info
 
 from .errors import ConfigurationError, OperationFailed, PluginDefect
 from .extension import registered
-from .plugins import Binding, Hook, Plugins
+from .hookspecs import InDoubt
+from .plugins import Binding, Hook, Layer, Plugins
 from .probe import probe
 from .repeats import forget
 
@@ -41,9 +42,12 @@ def layers(info: ScriptInfo) -> None:
 @click.option("--connect", is_flag=True, help="Read from the stores, too: they must be there, with all their tables.")
 @pass_script_info
 def check(info: ScriptInfo, connect: bool) -> None:
-    """Load the application, and fail with the reason if it is not set up as it should be."""
+    """Load the application, and fail with the reason if it or a store is not set up as it should be."""
     for heading, plugins in _endpoints(info):
         click.echo(heading)
+        for layer in plugins.layers:
+            if layer.supports("check"):
+                _check(info, heading, layer)
         for type_, binding in plugins.bindings.items():
             click.echo(f"{type_}: served by '{binding.layer.name}'")
         if connect:
@@ -77,6 +81,59 @@ def purge(info: ScriptInfo) -> None:
             raise click.ClickException(f"{heading}: {failure.detail}") from failure
         for layer, count in forgotten.items():
             click.echo(f"{heading}: {count} forgotten by '{layer.name}'")
+
+
+@atomic.command()
+@click.option(
+    "--older-than",
+    type=click.FloatRange(min=0),
+    default=60.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Leave alone what was begun later than so many seconds ago.",
+)
+@click.option("--dry-run", is_flag=True, help="Only show what there is.")
+@pass_script_info
+def recover(info: ScriptInfo, older_than: float, dry_run: bool) -> None:
+    """End the transactions that a process has left between two phases, and fail if any is left."""
+    is_done = True
+    for heading, plugins in _endpoints(info):
+        for layer in plugins.layers:
+            if layer.supports("in_doubt"):
+                click.echo(f"{heading}: '{layer.name}'")
+                with info.load_app().app_context():
+                    is_done &= _recover(layer, older_than, dry_run=dry_run)
+    if not is_done:
+        raise SystemExit(1)
+
+
+def _recover(layer: Layer, older_than: float, *, dry_run: bool) -> bool:
+    """Show what is ended and what is left; return whether nothing is left that is old enough."""
+    failure = None
+    ended: Sequence[InDoubt] = ()
+    left: Sequence[InDoubt] = ()
+    try:
+        ended = () if dry_run else layer.recover(older_than=older_than)
+        left = layer.in_doubt()
+    except OperationFailed as failed:
+        failure = failed
+    rows = [_in_doubt(each, "ended") for each in ended] + [_in_doubt(each, "left") for each in left]
+    _show(["store", "transaction", "age", "decision", ""], rows)
+    if failure is not None:
+        click.echo(f"Error: {failure.detail}", err=True)
+    return failure is None and all(each.age < older_than for each in left)
+
+
+def _in_doubt(doubt: InDoubt, outcome: str) -> list[str]:
+    return [doubt.store, doubt.id, f"{doubt.age:.0f} s", doubt.decision or "none", outcome]
+
+
+def _check(info: ScriptInfo, heading: str, layer: Layer) -> None:
+    try:
+        with info.load_app().app_context():
+            layer.check()
+    except (ConfigurationError, OperationFailed) as failure:
+        raise click.ClickException(f"{heading}: '{layer.name}': {failure}") from failure
 
 
 def _endpoints(info: ScriptInfo) -> Iterator[tuple[str, Plugins]]:

@@ -6,11 +6,12 @@ import json
 import re
 import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
-from flask import Blueprint, Response, current_app, got_request_exception, has_request_context, request
+from flask import Blueprint, Flask, Response, current_app, got_request_exception, has_request_context, request
 from flask.blueprints import BlueprintSetupState
 from flask.sansio.app import App
 from flask.typing import ResponseReturnValue
@@ -20,14 +21,14 @@ from .codec import Codec
 from .compactjson import dumps
 from .context import current_request
 from .discovery import discover
-from .errors import Code, ConfigurationError, ErrorObject, PluginDefect, RequestFailed
+from .errors import Code, ConfigurationError, ErrorObject, PluginDefect, RequestFailed, Transient
 from .href import Endpoint
 from .idempotency import HEADER, REPLAYED, Idempotency, Remembered, digest, fingerprint, key_error, read_key
 from .links import finder, with_self
 from .loggers import defects, serving
 from .negotiation import CONTENT_TYPE, EXTENSION, check_accept, check_content_type, sparse_fields
 from .operations import RESULTS
-from .plugins import bind
+from .plugins import Layer, bind
 from .repeats import refuse_without_memory
 from .resources import Catalog, ClientIds, Resource
 from .schemas import SchemaClass
@@ -193,6 +194,7 @@ class Atomic:
             plugins = bind(self._all_plugins(state.app, settings), catalog)
             if settings.idempotency == "required":
                 refuse_without_memory(plugins.bindings)
+            _look_at_stores(state.app, plugins.layers)
             services[self] = Service(
                 catalog,
                 plugins,
@@ -276,6 +278,17 @@ def registered(app: App) -> Iterator[tuple[str, str, Service]]:
             if blueprint is atomic.blueprint:
                 for rule in app.url_map.iter_rules(f"{name}.{atomic._endpoint}"):
                     yield name, rule.rule, service
+
+
+def _look_at_stores(app: App, layers: Iterable[Layer]) -> None:
+    """Have layers look at their stores; an application may start before them.
+
+    :raises ConfigurationError: if a store is not what its layer needs.
+    """
+    for layer in layers:
+        if layer.supports("check"):
+            with cast(Flask, app).app_context(), suppress(Transient):
+                layer.check()
 
 
 def _is_layer(plugin: object) -> bool:

@@ -11,7 +11,7 @@ supported: the client gets a 403.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import pluggy
 
@@ -26,6 +26,7 @@ __all__ = [
     "DataLayer",
     "Entity",
     "Id",
+    "InDoubt",
     "Observer",
     "Operation",
     "Record",
@@ -61,6 +62,21 @@ Unit = Any
 
 Related = Reference | None | Sequence[Reference]
 """The value of a relationship: a reference or None for a to-one, a sequence without duplicates for a to-many."""
+
+
+class InDoubt(NamedTuple):
+    """What a store keeps of a transaction that it has promised to commit, and of whose end it has not heard.
+
+    :param store: what people call the store.
+    :param id: what the store calls the transaction.
+    :param age: how many seconds ago it was begun.
+    :param decision: "commit" or "abort", None as long as nothing is decided.
+    """
+
+    store: str
+    id: str
+    age: float
+    decision: str | None
 
 
 class DataLayer:
@@ -108,6 +124,17 @@ class DataLayer:
 
         Asked once at start-up. A layer that answers True has the next two hooks about versions as well. Without the
         hook: False.
+        """
+
+    @hookspec
+    def atomic_check(self) -> None:
+        """Look whether the stores are what the layer needs.
+
+        Called once at start-up, when all types are claimed, and by the command `flask atomic check`; both times in an
+        application context. Nothing need be stored yet.
+
+        :raises ConfigurationError: if a store is not; the message says what to do.
+        :raises Transient: if a store cannot be reached. At start-up that is passed over.
         """
 
     # ------------------------------------------------------------------------------------------- the unit of work
@@ -340,6 +367,29 @@ class DataLayer:
 
         :param now: seconds since 1970.
         :return: how much was forgotten; None if that is not known.
+        """
+
+    # ------------------------------------------------------------------------------------------- what is left behind
+
+    @hookspec(firstresult=True)
+    def atomic_in_doubt(self) -> Sequence[InDoubt]:
+        """List what the stores keep of transactions whose end they have not heard of, those under way among them.
+
+        Called by the command `flask atomic recover`. A layer that has the hook has the next one, too.
+
+        :raises Transient: if a store cannot be reached.
+        """
+
+    @hookspec(firstresult=True)
+    def atomic_recover(self, older_than: float) -> Sequence[InDoubt]:
+        """Tell the stores the end of such transactions, and see to it that what is undecided never commits.
+
+        Called by the command `flask atomic recover`, also while requests are served, and by several at a time. What a
+        store cannot end now is left to the next call.
+
+        :param older_than: transactions that were begun less than so many seconds ago are left alone.
+        :return: what was ended, with the decision.
+        :raises Transient: if a store cannot be reached. What can be ended in the others is.
         """
 
 

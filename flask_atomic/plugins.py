@@ -13,7 +13,7 @@ from typing import Any
 
 import pluggy
 
-from .errors import ConfigurationError
+from .errors import ConfigurationError, Transient
 from .hookspecs import HOOKS_VERSION, OLDEST_HOOKS_VERSION, PROJECT, DataLayer, Observer
 from .promises import CheckedHook
 from .resources import Catalog, Relationship, Resource
@@ -27,29 +27,31 @@ _OWED_FOR_VERSIONS = ("version", "match_version")
 
 
 class _StartupHook:
-    """A hook that is asked about a resource type at start-up: called like `caller`.
+    """A hook that is called at start-up, most of them about a resource type: called like `caller`.
 
-    :raises ConfigurationError: for every exception. Of those who take part in the hook, wrappers among them, all are
-        named.
+    :param may_raise: what is raised as it is, besides `ConfigurationError`.
+    :raises ConfigurationError: for every other exception. Of those who take part in the hook, wrappers among them, all
+        are named.
     """
 
-    def __init__(self, caller: pluggy.HookCaller) -> None:
+    def __init__(self, caller: pluggy.HookCaller, *may_raise: type[Exception]) -> None:
         self._call = caller
+        self._may_raise: tuple[type[Exception], ...] = (ConfigurationError, *may_raise)
 
-    def __call__(self, *, resource: Resource, **arguments: Any) -> Any:
+    def __call__(self, *, resource: Resource | None = None, **arguments: Any) -> Any:
+        about = {} if resource is None else {"resource": resource}
         try:
-            return self._call(resource=resource, **arguments)
-        except ConfigurationError:
+            return self._call(**about, **arguments)
+        except self._may_raise:
             raise
         except Exception as error:
             raise self.broken(resource, f"raised {type(error).__name__}") from error
 
-    def broken(self, resource: Resource, how: str) -> ConfigurationError:
+    def broken(self, resource: Resource | None, how: str) -> ConfigurationError:
         """What to raise for a promise that was broken; `how` continues the name of the hook and its plugins."""
         plugins = dict.fromkeys(repr(implementation.plugin_name) for implementation in self._call.get_hookimpls())
-        return ConfigurationError(
-            f"{self._call.name} of the plugin {' or '.join(plugins)} {how} for '{resource.type}'."
-        )
+        about = "" if resource is None else f" for '{resource.type}'"
+        return ConfigurationError(f"{self._call.name} of the plugin {' or '.join(plugins)} {how}{about}.")
 
 
 class Layer:
@@ -68,6 +70,7 @@ class Layer:
         self.exclusive = _StartupHook(callers["exclusive"])
         self.versioned = _StartupHook(callers["versioned"])
         self.remembers = _StartupHook(callers["remembers"])
+        self.check = _StartupHook(callers["check"], Transient)
         self.begin = CheckedHook(callers["begin"])
         self.prepare = CheckedHook(callers["prepare"])
         self.commit = CheckedHook(callers["commit"])
@@ -88,6 +91,8 @@ class Layer:
         self.recall = CheckedHook(callers["recall"])
         self.remember = CheckedHook(callers["remember"])
         self.forget = CheckedHook(callers["forget"])
+        self.in_doubt = CheckedHook(callers["in_doubt"])
+        self.recover = CheckedHook(callers["recover"])
         self.can_prepare = self.supports("prepare")
         self.defers_writes = self.supports("flush")
 
@@ -401,6 +406,8 @@ def _check_owed(layer: Layer, resource: Resource, versioned: bool) -> None:
         owed += [hook for hook in _OWED_FOR_VERSIONS if not layer.supports(hook)]
     if layer.supports("recall") and not layer.supports("remember"):
         owed.append("remember")
+    if layer.supports("in_doubt") and not layer.supports("recover"):
+        owed.append("recover")
     if owed:
         raise ConfigurationError(
             f"The data layer '{layer.name}', which serves '{resource.type}', lacks "

@@ -14,6 +14,7 @@ from uuid import UUID
 import pluggy
 
 from .errors import OperationFailed, PluginDefect, RequestFailed, UnknownOutcome
+from .hookspecs import InDoubt
 from .idempotency import Remembered
 
 __all__ = ["CheckedHook"]
@@ -165,6 +166,12 @@ def _in_remembered(returned: Any, arguments: Arguments) -> str | None:
     return None if returned is None or isinstance(returned, Remembered) else f"{_kind(returned)}, not a Remembered"
 
 
+def _in_doubts(returned: Any, arguments: Arguments) -> str | None:
+    if not isinstance(returned, (list, Sequence)):
+        return f"{_kind(returned)}, not a sequence"
+    return next((f"{_kind(each)}, not an InDoubt" for each in returned if not isinstance(each, InDoubt)), None)
+
+
 _FAULTS: Mapping[str, Callable[[Any, Arguments], str | None]] = {
     "atomic_begin": _in_unit,
     "atomic_parse_id": _in_id,
@@ -177,6 +184,8 @@ _FAULTS: Mapping[str, Callable[[Any, Arguments], str | None]] = {
     "atomic_update": _in_entity,
     "atomic_flush": _in_answers,
     "atomic_recall": _in_remembered,
+    "atomic_in_doubt": _in_doubts,
+    "atomic_recover": _in_doubts,
     "atomic_result_meta": _in_meta,
 }
 """For a hook, what finds out what is wrong with the value that was returned; None if nothing is."""

@@ -15,9 +15,17 @@ from tests.recording import Deferring, Row, Voting
 OF_KEYS = {"atomic_recall", "atomic_remember", "atomic_forget"}
 """The hooks of requests with a key: tests/test_idempotency.py is about these."""
 
-START_UP = {"atomic_claim", "atomic_independent", "atomic_exclusive", "atomic_remembers", "atomic_versioned"}
+OF_RECOVERY = {"atomic_in_doubt", "atomic_recover"}
+"""Those of the command `flask atomic recover`: tests/test_recover.py is about these."""
+
+START_UP = {
+    *("atomic_claim", "atomic_independent", "atomic_exclusive", "atomic_remembers", "atomic_versioned"),
+    "atomic_check",
+}
 BROADCAST = [hook for hook in vars(Observer) if hook.startswith("atomic_")]
-ROUTED = [hook for hook in vars(DataLayer) if hook.startswith("atomic_") and hook not in START_UP | OF_KEYS]
+ROUTED = [
+    hook for hook in vars(DataLayer) if hook.startswith("atomic_") and hook not in START_UP | OF_KEYS | OF_RECOVERY
+]
 
 OPERATIONS = [
     add("boats", {"sister": id_("boats", "1")}, lid="b", attributes={"name": "new"}),

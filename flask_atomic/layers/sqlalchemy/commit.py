@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
 
-from sqlalchemy import Connection, ExceptionContext, event
+from sqlalchemy import Connection, ExceptionContext, Transaction, TwoPhaseTransaction, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from ...errors import Transient, UnknownOutcome
 
-__all__ = ["commit", "watch"]
+__all__ = ["commit", "commit_one", "commit_through", "refuse_aborted", "watch"]
 
 _logger = logging.getLogger(__name__)
 
@@ -26,6 +26,9 @@ _ROLLED_BACK = ("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_INTERRUPT")
 
 _OPEN_CODES = (1053, 1158, 1159, 1160, 1161, 1180, 1927, *range(2000, 3000))
 """Likewise of MySQL and MariaDB; those from 2000 are the client's own."""
+
+_ROLLS_BACK = (_DEADLOCK, 1205)
+"""The errors of theirs after which a transaction may be over: the latter, if the server is set to that."""
 
 
 def commit(session: Session, connections: Collection[Connection]) -> None:
@@ -40,7 +43,7 @@ def commit(session: Session, connections: Collection[Connection]) -> None:
     def note(connection: Connection, *_: object) -> None:
         if not begun:
             for each in connections:
-                _refuse_aborted(each)
+                refuse_aborted(each)
         begun.append(connection)
 
     name = "commit_twophase" if session.twophase else "commit"
@@ -54,11 +57,77 @@ def commit(session: Session, connections: Collection[Connection]) -> None:
             raise
         if any(open_):
             raise UnknownOutcome("The store was lost during the commit.") from error
-        _logger.exception("What listens to the session failed after the commit, which is made.")
-        session.close()  # it is stuck half-way, and may be the application's
+        _tell_failed_listener(session)
     finally:
         for connection in connections:
             event.remove(connection, name, note)
+
+
+def commit_through(session: Session, commit: Callable[[], None]) -> None:
+    """Commit a session whose connections somebody else commits, and return if that was done.
+
+    Those who listen to the session hear what they always do: they may write before, and are called after.
+
+    :param commit: called once when everything is written.
+    :raises Exception: whatever it or the session raises; if it has returned, nothing.
+    """
+    done = []
+
+    def finish(_: Session) -> None:
+        _flush(session)
+        commit()
+        done.append(True)
+
+    event.listen(session, "before_commit", finish)  # after those who listen to all sessions of the kind
+    try:
+        session.commit()
+    except Exception:
+        if not done:
+            raise
+        _tell_failed_listener(session)
+    finally:
+        event.remove(session, "before_commit", finish)
+
+
+_FLUSHES = 100
+"""As many as a session tries until nothing is left to write."""
+
+
+def _flush(session: Session) -> None:
+    for _ in range(_FLUSHES):
+        if not (session.new or session.dirty or session.deleted):
+            return
+        session.flush()
+    raise RuntimeError("What listens to the session writes more in every flush.")
+
+
+def _tell_failed_listener(session: Session) -> None:
+    _logger.exception("What listens to the session failed after the commit, which is made.")
+    session.close()  # it is stuck half-way, and may be the application's
+
+
+def commit_one(connection: Connection, transaction: Transaction) -> None:
+    """Commit the transaction of a connection, and return if that was made.
+
+    :raises UnknownOutcome: if nobody can tell.
+    :raises Exception: whatever else is raised; nothing is committed then.
+    """
+    begun = []
+
+    def note(*_: object) -> None:
+        refuse_aborted(connection)
+        begun.append(True)
+
+    name = "commit_twophase" if isinstance(transaction, TwoPhaseTransaction) else "commit"
+    event.listen(connection, name, note)
+    try:
+        transaction.commit()
+    except Exception as error:
+        if not begun or _is_refusal(error):
+            raise
+        raise UnknownOutcome("The connection to the store was lost during the commit.") from error
+    finally:
+        event.remove(connection, name, note)
 
 
 _LOST = "flask_atomic.lost"
@@ -83,18 +152,27 @@ def _note_end(context: ExceptionContext) -> None:
     if connection is None or context.statement is None:
         return
     if isinstance(error, sqlite3.Error):
-        driver: Any = connection.connection.dbapi_connection
-        if _sqlite_name(error).startswith(_ROLLED_BACK) and not driver.in_transaction:
-            driver.execute("BEGIN")  # what may follow is rolled back with it
+        _note_end_on_sqlite(connection, error)
+    elif (code := (*getattr(error, "args", ()), None)[0]) in _ROLLS_BACK:
+        if isinstance(connection.get_transaction(), TwoPhaseTransaction):
+            # A branch that was rolled back refuses what SQLAlchemy would end it by; so the connection is closed.
+            context.is_disconnect = True
+            context.invalidate_pool_on_disconnect = False
+        elif code == _DEADLOCK:
             connection.info[_LOST] = True
-    elif (*getattr(error, "args", ()), None)[0] == _DEADLOCK:
+
+
+def _note_end_on_sqlite(connection: Connection, error: sqlite3.Error) -> None:
+    driver: Any = connection.connection.dbapi_connection
+    if error.sqlite_errorname.startswith(_ROLLED_BACK) and not driver.in_transaction:
+        driver.execute("BEGIN")  # what may follow is rolled back with it
         connection.info[_LOST] = True
 
 
-def _refuse_aborted(connection: Connection) -> None:
+def refuse_aborted(connection: Connection) -> None:
     """See that the transaction is still there: somebody may have caught its failure.
 
-    PostgreSQL takes the COMMIT of such a one for a rollback, and says nothing.
+    PostgreSQL takes the COMMIT of such a one for a rollback, and says nothing; likewise what prepares it.
     """
     if connection.invalidated or connection.info.pop(_LOST, False):
         raise Transient("The store is busy or cannot be reached.")

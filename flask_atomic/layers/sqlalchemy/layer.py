@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
+from sqlalchemy import Table
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
 from ...errors import ConfigurationError, NotFound, OperationFailed
@@ -16,7 +17,7 @@ from .mapping import Mapped
 from .model import identity_of, state_of
 from .remembered import MissingTable, forget, recall, remember, table_for
 from .to_many import ToMany
-from .unit import Unit
+from .unit import Place, Unit
 from .values import Accepting, foreign_ids, prepare, set_attributes, set_relationships, write_all
 
 __all__ = ["SQLAlchemyLayer"]
@@ -92,7 +93,7 @@ class SQLAlchemyLayer:
     @hookimpl
     def atomic_remembers(self, resource: Resource) -> bool:
         """Whether `idempotency_table` was called for the metadata of the model."""
-        return table_for(self._mapped[resource].model) is not None
+        return self._memory(resource)[1] is not None
 
     # ------------------------------------------------------------------------------------------- the unit of work
 
@@ -268,21 +269,30 @@ class SQLAlchemyLayer:
     def atomic_recall(self, unit: Unit, resources: Sequence[Resource], key: str, now: int) -> Remembered | None:
         """Look into the table beside those of the models."""
         with MissingTable(), _Failing(unit, {}):
-            return recall(unit, self._mapped[resources[0]].model, key, now)
+            return recall(unit, *self._known_memory(resources), key, now)
 
     @hookimpl
     def atomic_remember(self, unit: Unit, resources: Sequence[Resource], key: str, remembered: Remembered) -> None:
         """Insert a row. Where another unit has inserted one, the database waits for the end of that unit."""
         with _Failing(unit, {}):
-            remember(unit, self._mapped[resources[0]].model, key, remembered)
+            remember(unit, *self._known_memory(resources), key, remembered)
 
     @hookimpl
     def atomic_forget(self, unit: Unit, now: int) -> int:
         """Delete rows, in the databases of all models."""
-        tables = {table_for(mapped.model): mapped.model for mapped in self._mapped.values()}
-        tables.pop(None, None)
+        places = {table: place for place, table in map(self._memory, self._mapped) if table is not None}
         with _Failing(unit, {}):
-            return sum(forget(unit, model, now) for model in tables.values())
+            return sum(forget(unit, place, table, now) for table, place in places.items())
+
+    def _memory(self, resource: Resource) -> tuple[Place, Table | None]:
+        """Where the answer to a request is remembered that writes the type, and the table if there is one."""
+        model = self._mapped[resource].model
+        return model, table_for(getattr(model.mapper.local_table, "metadata", None))
+
+    def _known_memory(self, resources: Sequence[Resource]) -> tuple[Place, Table]:
+        place, table = self._memory(resources[0])
+        assert table is not None  # atomic_remembers has said so
+        return place, table
 
     def _change(
         self,

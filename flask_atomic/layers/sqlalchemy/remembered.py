@@ -19,8 +19,7 @@ from sqlalchemy.exc import DBAPIError
 
 from ...errors import ConfigurationError
 from ...hookspecs import Remembered
-from .model import Model
-from .unit import Unit
+from .unit import Place, Unit
 
 __all__ = ["MissingTable", "forget", "idempotency_table", "recall", "remember", "table_for"]
 
@@ -51,9 +50,8 @@ def idempotency_table(metadata: MetaData) -> Table:
     return table
 
 
-def table_for(model: Model) -> Table | None:
-    """The table among those of the model's metadata, None if it was not declared."""
-    metadata: MetaData | None = getattr(model.mapper.local_table, "metadata", None)
+def table_for(metadata: MetaData | None) -> Table | None:
+    """The table of that metadata, None if it was not declared."""
     return None if metadata is None else metadata.info.get(_INFO)
 
 
@@ -74,29 +72,21 @@ class MissingTable:
             ) from error
 
 
-def recall(unit: Unit, model: Model, key: str, now: int) -> Remembered | None:
-    """What is remembered beside the model; if that has expired, its row is deleted."""
-    table = _table(model)
+def recall(unit: Unit, place: Place, table: Table, key: str, now: int) -> Remembered | None:
+    """What is remembered; if that has expired, its row is deleted."""
     columns = table.c.fingerprint, table.c.status, table.c.body, table.c.expires
-    found = unit.execute(model, select(*columns).where(table.c.digest == key)).one_or_none()
+    found = unit.execute(place, select(*columns).where(table.c.digest == key)).one_or_none()
     if found is None or found.expires > now:
         return None if found is None else Remembered._make(found)
-    unit.execute(model, delete(table).where(table.c.digest == key, table.c.expires <= now))
+    unit.execute(place, delete(table).where(table.c.digest == key, table.c.expires <= now))
     return None
 
 
-def remember(unit: Unit, model: Model, key: str, remembered: Remembered) -> None:
+def remember(unit: Unit, place: Place, table: Table, key: str, remembered: Remembered) -> None:
     """Insert a row; the primary key has the database refuse a second one."""
-    unit.execute(model, insert(_table(model)).values(digest=key, **remembered._asdict()))
+    unit.execute(place, insert(table).values(digest=key, **remembered._asdict()))
 
 
-def forget(unit: Unit, model: Model, now: int) -> int:
+def forget(unit: Unit, place: Place, table: Table, now: int) -> int:
     """Delete the rows that have expired, and return how many they were."""
-    table = _table(model)
-    return unit.execute(model, delete(table).where(table.c.expires <= now)).rowcount
-
-
-def _table(model: Model) -> Table:
-    table = table_for(model)
-    assert table is not None  # atomic_remembers has said so
-    return table
+    return unit.execute(place, delete(table).where(table.c.expires <= now)).rowcount

@@ -7,7 +7,7 @@ from contextlib import suppress
 from functools import cached_property
 from typing import Any, cast
 
-from sqlalchemy import Connection, CursorResult, Engine, Executable, select
+from sqlalchemy import Connection, CursorResult, Engine, Executable, Table, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import InstanceState, Mapper, Session
 
@@ -17,7 +17,10 @@ from .isolation import check, forget_level, set_level
 from .model import Model, identity_of, state_of
 from .rows import Link, Rows, is_plain
 
-__all__ = ["NotAtomic", "Unit"]
+__all__ = ["NotAtomic", "Place", "Unit"]
+
+Place = Model | Table
+"""What leads to a database: that of a model, or of a table."""
 
 _OTHER_PARAMETERS = 100
 """How many bind parameters a statement may have besides the ids that it looks for."""
@@ -46,7 +49,7 @@ class Unit:
         self._isolation_level = isolation_level
         self._computes = computes
         self._autoflush = session.autoflush
-        self._binds: dict[Model, Engine | Connection] = {}
+        self._binds: dict[Place, Engine | Connection] = {}
         self._written_binds: list[Engine | Connection] = []
         self._kept: dict[InstanceState[Any], Any] = {}  # the session itself refers to entities weakly
         self._written: dict[Model, dict[InstanceState[Any], Any]] = {}
@@ -97,26 +100,29 @@ class Unit:
         """
         try:
             self.flush()
-            commit(self._session, self._connections())
+            self._commit()
         except BaseException:
             with suppress(Exception):  # what is being raised says more, and closing ends each transaction
-                self._session.rollback()
+                self._roll_back()
             raise
         finally:
             self._close()
 
-    def _connections(self) -> set[Connection]:
-        return {self._session.connection(bind_arguments={"mapper": model.mapper}) for model in self._binds}
+    def _commit(self) -> None:
+        commit(self._session, {self._session.connection(bind_arguments=_leading_to(place)) for place in self._binds})
 
     def rollback(self) -> None:
         """Roll back and close. Where a connection is lost, its database rolls back by itself."""
         try:
-            self._session.rollback()
+            self._roll_back()
         except DBAPIError as error:
             if not error.connection_invalidated:
                 raise
         finally:
             self._close()
+
+    def _roll_back(self) -> None:
+        self._session.rollback()
 
     def _close(self) -> None:
         if self._shared:
@@ -168,12 +174,14 @@ class Unit:
         """
         if model in self._written:
             return
-        bind = self._bind(model)
+        self._note_written(self._bind(model))
+        self._written[model] = {}
+
+    def _note_written(self, bind: Engine | Connection) -> None:
         if bind not in self._written_binds:
             if self._written_binds and not self._session.twophase:
                 raise NotAtomic("Resources that are kept in different databases cannot be changed by one request.")
             self._written_binds.append(bind)
-        self._written[model] = {}
 
     @property
     def writing(self) -> Mapping[Model, object]:
@@ -361,21 +369,26 @@ class Unit:
 
     # -------------------------------------------------------------------------------------------------- databases
 
-    def execute(self, model: Model, statement: Executable) -> CursorResult[Any]:
-        """Run a statement in the database of a model."""
-        self._bind(model)
-        return cast("CursorResult[Any]", self._session.execute(statement, bind_arguments={"mapper": model.mapper}))
+    def execute(self, place: Place, statement: Executable) -> CursorResult[Any]:
+        """Run a statement in the database of a model or a table."""
+        self._bind(place)
+        return cast("CursorResult[Any]", self._session.execute(statement, bind_arguments=_leading_to(place)))
 
-    def _bind(self, model: Model) -> Engine | Connection:
-        """The database of a model, connected to."""
-        bind = self._binds.get(model)
+    def _bind(self, place: Place) -> Engine | Connection:
+        """The database of a model or a table, connected to."""
+        bind = self._binds.get(place)
         if bind is None:
-            bind = self._session.get_bind(model.mapper)
+            arguments = _leading_to(place)
+            bind = self._session.get_bind(**arguments)
             if bind not in self._binds.values():
                 check(bind, self._isolation_level)
-                watch(self._session.connection(bind_arguments={"mapper": model.mapper}))
-            self._binds[model] = bind
+                watch(self._session.connection(bind_arguments=arguments))
+            self._binds[place] = bind
         return bind
+
+
+def _leading_to(place: Place) -> Any:
+    return {"mapper": place.mapper} if isinstance(place, Model) else {"clause": place}
 
 
 def _prepare(session: Session, shared: bool) -> None:
