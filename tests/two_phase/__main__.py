@@ -1,0 +1,43 @@
+"""The command: `python -m tests.two_phase --rounds 300`."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from argparse import ArgumentParser
+from collections import Counter
+from itertools import groupby, islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from .planted import DEFECTS
+from .rounds import Finding, open_shop, perform, rounds
+from .stores import stores
+
+
+def main() -> int:
+    """Run the rounds, print what was done and found, and return 1 if something was."""
+    parser = ArgumentParser(prog="python -m tests.two_phase", description="Is a request over several databases whole?")
+    parser.add_argument("--rounds", type=int, default=300, metavar="N")
+    parser.add_argument("--defect", choices=sorted(DEFECTS), help="a defect to plant, which is to be found")
+    arguments = parser.parse_args()
+    logging.disable()  # what is killed says so, at length
+    done: Counter[tuple[str, str]] = Counter()
+    findings: list[Finding] = []
+    chosen = sorted(islice(rounds(), arguments.rounds), key=lambda each: each.kinds)
+    with TemporaryDirectory() as folder, stores(Path(folder)) as databases:
+        for kinds, together in groupby(chosen, key=lambda each: each.kinds):
+            with open_shop(databases, kinds) as shop:
+                for each in together:
+                    findings += perform(shop, each, arguments.defect)
+                    done[each.kind, each.point] += 1
+    for (kind, point), count in done.items():
+        print(f"{count:>6}  {kind:<10}{point}")
+    for finding in findings:
+        print(f"{finding.round}: {finding.detail}")
+    print(f"{done.total()} rounds, {len(findings)} findings")
+    return 1 if findings else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
