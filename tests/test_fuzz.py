@@ -18,8 +18,6 @@ from hypothesis import strategies as st
 from tests import fuzzing
 from tests.library import Library, MemoryLibrary, SQLiteLibrary
 
-pytestmark = pytest.mark.no_cover
-
 CONFIGURATIONS: Sequence[Mapping[str, Any]] = [
     {},
     {"ATOMIC_BATCH": False},

@@ -31,8 +31,6 @@ from tests.application import (
     world,
 )
 
-pytestmark = pytest.mark.no_cover
-
 SIZE = 16 * 1024
 
 
@@ -54,6 +52,7 @@ def cost(case: Case, store: str, size: int) -> tuple[int, int]:
     return taken, status
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("store", STORES)
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.title)
 def test_four_times_the_size_costs_four_times_as_much(case: Case, store: str) -> None:
