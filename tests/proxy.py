@@ -22,6 +22,7 @@ class Proxy:
     def __init__(self, url: str) -> None:
         self._server = make_url(url)
         self._executes: bool | None = None
+        self._refuses = False
         proxy = self
 
         class Handler(BaseRequestHandler):
@@ -51,7 +52,13 @@ class Proxy:
         """
         self._executes = executed
 
+    def refuse(self) -> None:
+        """Take no more connections; those that there are go on."""
+        self._refuses = True
+
     def _pass_on(self, client: socket.socket) -> None:
+        if self._refuses:
+            return
         with self._connected() as server:
             goes_on = True
             while goes_on:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import sys
 from argparse import ArgumentParser
 from collections import Counter
@@ -21,6 +22,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=300, metavar="N")
     parser.add_argument("--defect", choices=sorted(DEFECTS), help="a defect to plant, which is to be found")
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # then, too, no server is left behind
     logging.disable()  # what is killed says so, at length
     done: Counter[tuple[str, str]] = Counter()
     findings: list[Finding] = []
@@ -31,6 +33,7 @@ def main() -> int:
                 for each in together:
                     findings += perform(shop, each, arguments.defect)
                     done[each.kind, each.point] += 1
+            print(f"{done.total():>6}  rounds up to {', '.join(kinds)}", flush=True)
     for (kind, point), count in done.items():
         print(f"{count:>6}  {kind:<10}{point}")
     for finding in findings:
