@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import URL, Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from ...errors import ConfigurationError
@@ -37,8 +37,9 @@ def has_branches(engine: Engine) -> bool:
 
 
 def label(engine: Engine) -> str:
-    """What to call the database before people."""
-    return engine.url.set(username=None, password=None, query={}).render_as_string()
+    """What to call the database before people; its users are nobody's business."""
+    url = engine.url
+    return URL.create(url.get_backend_name(), host=url.host, port=url.port, database=url.database).render_as_string()
 
 
 def check(engine: Engine) -> None:

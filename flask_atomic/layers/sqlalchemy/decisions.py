@@ -37,7 +37,7 @@ from sqlalchemy.exc import IntegrityError
 from ...errors import Transient
 from .xids import Xid
 
-__all__ = ["ABORT", "COMMIT", "Decisions", "decisions_table", "tells_time"]
+__all__ = ["ABORT", "COMMIT", "Decisions", "decisions_table", "is_declared", "tells_time"]
 
 COMMIT = "commit"
 ABORT = "abort"
@@ -84,6 +84,11 @@ def decisions_table(metadata: MetaData) -> Table:
             Column("started", BigInteger, nullable=False, index=True),
         )
     return table
+
+
+def is_declared(table: object) -> bool:
+    """Whether it is a table that `decisions_table` has made."""
+    return isinstance(table, Table) and table.metadata.info.get(_INFO) is table
 
 
 def tells_time(engine: Engine) -> bool:

@@ -15,7 +15,7 @@ from ...hookspecs import InDoubt, Resource, hookimpl
 from .branches import check, has_branches
 from .commit import commit_through
 from .databases import Databases, RoutedSession
-from .decisions import Decisions, decisions_table, tells_time
+from .decisions import Decisions, is_declared, tells_time
 from .failures import failure_of
 from .layer import SQLAlchemyLayer
 from .recovery import Recovery
@@ -44,7 +44,7 @@ class TwoPhaseSQLAlchemyLayer(SQLAlchemyLayer):
         self, sessions: Any, decisions: Table, *, name: str = "sqlalchemy", isolation_level: str | None = None
     ) -> None:
         super().__init__(sessions, name=name, isolation_level=isolation_level)
-        if not isinstance(decisions, Table) or decisions_table(decisions.metadata) is not decisions:
+        if not is_declared(decisions):
             raise ConfigurationError(
                 "TwoPhaseSQLAlchemyLayer needs the table of its decisions. Give it decisions_table(metadata), with the "
                 "metadata of models in the database that is to decide."

@@ -1,0 +1,96 @@
+"""Databases and arguments that cannot work are refused, with what to do about it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from flask import Flask
+from flask.cli import ScriptInfo
+from sqlalchemy import MetaData, Table, create_engine
+from sqlalchemy.orm import scoped_session, sessionmaker
+
+from flask_atomic import ConfigurationError, cli
+from flask_atomic.layers.sqlalchemy import TwoPhaseSQLAlchemyLayer
+from tests.application import post
+from tests.servers import engines_disposed
+from tests.two_phase.shop import DECISIONS, Orders, application, create_tables, engines
+from tests.two_phase.stores import Stores
+from tests.two_phase.test_two_phase import BOTH
+
+NOWHERE = "postgresql+psycopg://postgres@127.0.0.1:1/nowhere"
+
+
+def refused(urls: list[str]) -> str:
+    with pytest.raises(ConfigurationError) as error, engines_disposed():
+        application(engines(urls))
+    return str(error.value)
+
+
+class TestDatabases:
+    def test_a_branch_that_cannot_prepare(self, sqlite_url: str) -> None:
+        told = refused([sqlite_url, sqlite_url.replace("database", "other")])
+
+        assert "other.sqlite cannot prepare a transaction, so it can only be the database that decides" in told
+
+    def test_a_server_that_is_not_set_to_prepare(self, sqlite_url: str, postgresql_url: str) -> None:
+        told = refused([sqlite_url, postgresql_url])
+
+        assert "Set max_prepared_transactions in its postgresql.conf to at least max_connections" in told
+        assert "postgres@" not in told
+
+    def test_a_table_that_is_nowhere(self, sqlite_url: str) -> None:
+        binds = engines([sqlite_url, NOWHERE])
+        del binds[DECISIONS]
+
+        with pytest.raises(ConfigurationError, match="does not know in which database the table atomic_decisions is"):
+            application(binds)
+
+    def test_a_server_that_is_away_while_the_application_starts(self, sqlite_url: str) -> None:
+        """Then it is looked at when it is first used."""
+        with engines_disposed():
+            binds = engines([sqlite_url, NOWHERE])
+            app = application(binds)
+            check = CliRunner().invoke(cli.atomic, ["check"], obj=ScriptInfo(create_app=lambda: app))
+            create_tables({Orders: binds[Orders]})
+
+            assert check.exit_code == 1
+            assert "The store is busy or cannot be reached." in check.stderr
+            assert post(app.test_client(), BOTH[0]).status == 200
+            assert post(app.test_client(), *BOTH).status == 503
+
+    def test_a_session_that_is_bound_to_a_connection(self, sqlite_url: str) -> None:
+        with engines_disposed(), create_engine(sqlite_url).connect() as connection:
+            layer = TwoPhaseSQLAlchemyLayer(sessionmaker(connection), DECISIONS)
+            with pytest.raises(ConfigurationError, match="cannot decide"):
+                application({Orders: connection.engine}, layer=layer)
+
+
+class TestArguments:
+    @pytest.mark.parametrize("table", [None, Table("atomic_decisions", MetaData())])
+    def test_a_table_that_is_none_of_decisions(self, table: Any) -> None:
+        with pytest.raises(ConfigurationError, match=r"Give it decisions_table\(metadata\)"):
+            TwoPhaseSQLAlchemyLayer(sessionmaker(), table)
+
+    def test_sessions_of_nobody_knows_what(self) -> None:
+        with pytest.raises(ConfigurationError, match="cannot take sessions from"):
+            TwoPhaseSQLAlchemyLayer(Flask("shop"), DECISIONS)
+
+    def test_a_scoped_session(self, databases: Stores) -> None:
+        urls = databases.urls(("sqlite", "postgresql"))
+        with engines_disposed():
+            binds = engines(urls)
+            create_tables(binds)
+            layer = TwoPhaseSQLAlchemyLayer(scoped_session(sessionmaker(binds=binds)), DECISIONS)
+
+            assert post(application(binds, layer=layer).test_client(), *BOTH).status == 200
+
+    def test_a_session_that_is_twophase_already(self, databases: Stores) -> None:
+        urls = databases.urls(("sqlite", "postgresql"))
+        with engines_disposed():
+            binds = engines(urls)
+            create_tables(binds)
+            layer = TwoPhaseSQLAlchemyLayer(sessionmaker(binds=binds, twophase=True), DECISIONS)
+
+            assert post(application(binds, layer=layer).test_client(), *BOTH).status == 200
