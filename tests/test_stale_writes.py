@@ -33,7 +33,7 @@ from sqlalchemy.types import UserDefinedType
 
 from flask_atomic import Atomic, ConfigurationError, MemoryLayer, Stale, hookimpl
 from flask_atomic.layers.sqlalchemy import SQLAlchemyLayer
-from tests.application import Answer, add, application, id_, post, relate, schema, to_many, to_one
+from tests.application import Answer, add, application, id_, lid, post, relate, schema, to_many, to_one
 from tests.application import remove as removal
 from tests.application import update as change
 from tests.recording import RecordingLayer
@@ -82,7 +82,7 @@ class Tag(Base):
 class Page(Base):
     __tablename__ = "pages"
     id: Mapped[int] = mapped_column(primary_key=True)
-    version: Mapped[int | None] = mapped_column()
+    version: Mapped[int] = mapped_column()
     book_id: Mapped[int | None] = mapped_column(ForeignKey("books.id"))
     book: Mapped[Book | None] = relationship(back_populates="pages")
 
@@ -295,12 +295,50 @@ def test_sparse_fields_leave_the_version(sqlite_store: Store) -> None:
     }
 
 
-def test_a_row_without_a_version_shows_none(store: Store) -> None:
-    store.elsewhere(Page.__table__.insert().values(id=1))
-    assert "meta" not in post(store.client, change("pages", "1")).results[0]["data"]
-    for named in ("None", "0", "1"):
-        answer = post(store.client, change("pages", "1", **versioned(named)))
-        assert answer.errors == [(409, "stale", "/0/data/meta/version")]
+def test_a_column_that_may_be_null_is_no_version() -> None:
+    class Own(DeclarativeBase):
+        pass
+
+    class Sheet(Own):
+        __tablename__ = "sheets"
+        id: Mapped[int] = mapped_column(primary_key=True)
+        version: Mapped[int | None] = mapped_column()
+
+        __mapper_args__ = {"version_id_col": version}  # noqa: RUF012
+
+    atomic = Atomic(SQLAlchemyLayer(sessionmaker()))
+    atomic.resource(schema("sheets"), model=Sheet)
+    with pytest.raises(ConfigurationError, match=r"version_id_col of Sheet, 'version', may be null, .* nullable=False"):
+        application(atomic)
+
+
+def test_what_a_layer_has_no_version_of_shows_none() -> None:
+    class Without(WithVersions):
+        @hookimpl
+        def atomic_version(self, entities: Sequence[Any]) -> list[str | None]:
+            return [None for _ in entities]
+
+    assert "meta" not in post(client_of(Without()), add("books")).results[0]["data"]
+
+
+NEW = lid("books", "new")
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        {"op": "update", "data": NEW},
+        {"op": "update", "data": {**NEW, "attributes": {"price": None}}},
+        {"op": "update", "data": {**NEW, "relationships": {"sequel": {"data": None}}}},
+        relate("update", NEW, "sequel", None),
+        relate("update", NEW, "cover", None),
+        relate("add", NEW, "tags", []),
+    ],
+)
+def test_what_changes_nothing_of_a_new_resource_makes_no_version(store: Store, operation: dict[str, Any]) -> None:
+    requests = [[{"op": "add", "data": NEW}, *[operation] * 2]]
+    assert outcome(store, store.client, requests) == outcome(store, store.strict, requests)
+    assert {row["revision"] for row in store.rows(Book)} == {1}
 
 
 def test_types_without_versions_show_none_and_ignore_what_is_called_so(sqlite_store: Store) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
 from typing import Any, cast
@@ -10,6 +10,7 @@ from typing import Any, cast
 from sqlalchemy import Connection, CursorResult, Engine, Executable, Table, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import InstanceState, Mapper, Session
+from sqlalchemy.orm.attributes import set_committed_value
 
 from ...errors import Code, ConfigurationError, NotFound, OperationFailed, Unprocessable
 from .commit import commit, watch
@@ -303,11 +304,25 @@ class Unit:
             self._check_removed()
             self._deletes = self._deletes or bool(session.deleted)
             touched = [*session.new, *session.dirty]
+            inserted = list(session.new)
             session.flush()
+            self._tell_nulls(inserted)
             self._forget(touched)
         self._removed.clear()
         self._last_unique.clear()
         self._linked.clear()
+
+    def _tell_nulls(self, inserted: Iterable[Any]) -> None:
+        """Have new entities know of the columns that they were given nothing for, as those do that were read.
+
+        They are null. To an entity that does not know it, setting one to null is a change, and makes a version.
+        """
+        names = {model.mapper: model.columns & model.column.keys() for model in self._written}
+        for entity in inserted:
+            state = state_of(entity)
+            unknown = names.get(state.mapper, frozenset()) - state.dict.keys() - state.expired_attributes
+            for name in unknown if state.persistent else ():
+                set_committed_value(entity, name, None)
 
     def _write_plain_rows(self) -> None:
         self._rows.insert()

@@ -14,6 +14,8 @@ from sqlalchemy import Column
 from sqlalchemy.orm import Mapper
 from sqlalchemy.orm.attributes import flag_modified, instance_state
 
+from ...errors import ConfigurationError
+
 __all__ = ["Version"]
 
 
@@ -32,10 +34,19 @@ class Version:
 
     @classmethod
     def of(cls, mapper: Mapper[Any]) -> Version | None:
-        """The version of the class's rows, None if they have none."""
+        """The version of the class's rows, None if they have none.
+
+        :raises ConfigurationError: if the column may be null. A session does not compare the version of such a row
+            and gives it none: it would be written over, whatever others have made of it.
+        """
         column = mapper.version_id_col
         if column is None:
             return None
+        if isinstance(column, Column) and column.nullable and not column.system:
+            raise ConfigurationError(
+                f"The version_id_col of {mapper.class_.__name__}, '{column.name}', may be null, and rows without a "
+                f"version are written over unseen. Give those one, and make the column NOT NULL: nullable=False."
+            )
         name = mapper.get_property_by_column(column).key
         following = mapper.version_id_generator
         return cls(name, following if callable(following) else None, _writable(mapper, column) or name)
