@@ -43,20 +43,31 @@ class Retries:
         :raises Transient: that of the last try, where none is left or no time for another.
         :raises Exception: whatever else a try raises, at once.
         """
-        deadline = self.clock() + self.seconds
-        for number in range(self.limit):
-            pause = self.jitter() * _FIRST_PAUSE * 2**number
+        start = self.clock()
+        number = 0
+        while True:
             try:
                 return attempt()
             except Transient as failure:
-                if self.clock() + pause > deadline:
+                pause = self.jitter() * _FIRST_PAUSE * 2**number
+                number += 1
+                taken = self.clock() - start
+                if number > self.limit or taken + pause > self.seconds:
+                    _tell_end(number, failure, taken)
                     raise
-                _tell(number + 1, failure, pause)
+                _tell(number, failure, pause)
             self.sleep(pause)  # not within the handler: the failure would keep all that the attempt knew
-        return attempt()
 
 
 def _tell(number: int, failure: Transient, pause: float) -> None:
-    reason = failure if attempts.isEnabledFor(logging.DEBUG) else None
     told = "Try %d failed, %r. The operations are performed again in %.3f s."
-    attempts.info(told, number, failure.detail, pause, exc_info=reason)
+    attempts.info(told, number, failure.detail, pause, exc_info=_reason(failure))
+
+
+def _tell_end(number: int, failure: Transient, taken: float) -> None:
+    told = "Try %d failed, %r, and is the last one, %.3f s after the first began."
+    attempts.warning(told, number, failure.detail, taken, exc_info=_reason(failure))
+
+
+def _reason(failure: Transient) -> Transient | None:
+    return failure if attempts.isEnabledFor(logging.DEBUG) else None

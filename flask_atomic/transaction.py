@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any
 from uuid import uuid4
 
-from .errors import Code, ErrorObject, RequestFailed, UnknownOutcome
+from .errors import Code, ErrorObject, OperationFailed, RequestFailed, UnknownOutcome
 from .loggers import transactions
 from .plugins import Layer
 
@@ -79,8 +79,11 @@ class Transaction:
                 layer.commit(unit=self._units[layer])
             except BaseException as error:  # also what ends the process must not keep the others from committing
                 if not committed:
+                    others = [other for other in writing if other is not layer]
                     if isinstance(error, UnknownOutcome):
-                        self._tell_unknown(layer, [other for other in writing if other is not layer], error)
+                        self._tell_unknown(layer, others, error)
+                    if others and not isinstance(error, OperationFailed | RequestFailed):
+                        self._tell_defect(layer, others)
                     raise
                 failures[layer] = error
             else:
@@ -116,6 +119,11 @@ class Transaction:
         transactions.critical(told, self.id, layer.name, known, exc_info=error, extra={"error_id": self.id})
         detail = f"{error.detail}{known} The log has more under the id."
         raise RequestFailed(ErrorObject.of(error.code, detail, id=self.id)) from error
+
+    def _tell_defect(self, layer: Layer, others: Iterable[Layer]) -> None:
+        """Log what is known where the first commit raised what it must not; that itself is logged as a defect."""
+        told = "Transaction %s: the layer '%s' broke off its commit. Not known: '%s'. Rolled back: %s."
+        transactions.critical(told, self.id, layer.name, layer.name, _names(others))
 
     def rollback(self) -> None:
         """Roll back each unit that is still open, each by itself: the failure of one is logged and stops no other."""

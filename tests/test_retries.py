@@ -67,15 +67,19 @@ class TestRetries:
         assert len(clock.slept) == failures
 
     @pytest.mark.parametrize("limit", [0, 1, 3])
-    def test_in_the_end_the_last_failure_is_raised(self, limit):
+    def test_in_the_end_the_last_failure_is_raised(self, limit, caplog):
         clock = Clock()
-        work = Work(clock, failures=9)
+        work = Work(clock, failures=9, seconds=0.25)
 
         with pytest.raises(Transient, match=f"Busy {limit + 1}."):
             clock.retries(limit).run(work)
 
         assert work.tries == limit + 1
         assert len(clock.slept) == limit
+        (entry,) = caplog.records
+        assert (entry.name, entry.levelno, entry.exc_info) == ("flask_atomic.attempts", logging.WARNING, None)
+        told = "and is the last one, {:.3f} s after the first began."
+        assert entry.getMessage() == f"Try {limit + 1} failed, 'Busy {limit + 1}.', {told.format(clock.now - 1000)}"
 
     def test_each_pause_may_be_twice_as_long(self):
         clock = Clock()

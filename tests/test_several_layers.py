@@ -305,6 +305,8 @@ class TestFailures:
                 for error in answer.error_objects
                 if "id" in error
             ]
+            if hook == "atomic_commit" and told[0] == 500:
+                assert_broken_commit_is_told(logged.pop(0))
             assert [record.getMessage() for record in logged] == expected
 
     def test_that_ends_the_process(self, hook, when):
@@ -312,6 +314,12 @@ class TestFailures:
 
         with pytest.raises(KeyboardInterrupt):
             post(self.port.client, *self.operations)
+
+
+def assert_broken_commit_is_told(record):
+    known = "the layer 'database' broke off its commit. Not known: 'database'. Rolled back: 'harbour', 'fleet'."
+    assert (record.levelno, record.name) == (logging.CRITICAL, "flask_atomic.transactions")
+    assert record.getMessage().partition(": ")[2] == known
 
 
 def assert_partial_commit_is_told(layer, error, logged):

@@ -205,6 +205,8 @@ class TestSpans:
         assert post(world(collector.telemetry(), Lost()).client, person("Ann")).status == 500
 
         assert collector.points("transaction.duration") == {("unknown",): 1}
+        assert collector.points("hook.duration")["atomic_commit", "unknown"] == 1
+        assert not any("committed" in attributes for attributes in collector.points("operations"))
         (call,) = collector.spans("atomic_commit")
         assert (call.attributes["error.type"], call.status.status_code) == ("UnknownOutcome", StatusCode.ERROR)
 
