@@ -5,6 +5,7 @@ The module decides what is loaded, and in which order. Whether a plugin is a rig
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from typing import Any
@@ -23,12 +24,16 @@ def discover(wanted: bool | Sequence[str], blocked: Collection[str], config: Map
     :param wanted: True for all, in the order of their names; the names of some, in this order; False for none.
     :param blocked: the names of those that are not loaded in any case.
     :param config: the configuration of the application.
-    :raises ConfigurationError: for a name that is not there or there twice, and for whatever an entry point raises.
+    :raises ConfigurationError: for a name that is wanted twice, that is not there or there twice, and for whatever an
+        entry point raises.
     """
     if wanted is False:
         return []
     found = entry_points(group=PROJECT)
     names = sorted(found.names) if wanted is True else wanted
+    for name, count in Counter(names).items():
+        if count > 1:
+            raise ConfigurationError(f"ATOMIC_DISCOVER names '{name}' more than once. A plugin is loaded once.")
     plugins = [_plugin(_only(name, found), config) for name in names if name not in blocked]
     return [plugin for plugin in plugins if plugin is not None]
 

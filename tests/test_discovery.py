@@ -123,6 +123,11 @@ class TestWhatIsLoaded:
 
 
 class TestMistakes:
+    def test_a_name_that_is_wanted_twice(self, plant):
+        plant("some-boats", b="one", a="two")
+
+        assert reason(["a", "b", "a"]) == "ATOMIC_DISCOVER names 'a' more than once. A plugin is loaded once."
+
     def test_a_name_that_nobody_provides(self, plant):
         plant("some-boats", b="one", a="two")
 

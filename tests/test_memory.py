@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 from marshmallow_jsonapi import fields
 
-from flask_atomic import Atomic, MemoryLayer, hookimpl
+from flask_atomic import Atomic, ConfigurationError, MemoryLayer, hookimpl
 from tests.application import add, application, id_, post, read, relate, remove, schema, stored, to_many, to_one, update
 
 BOATS = schema("boats", name=fields.Str(), tender=to_one("boats"), crew=to_many("sailors"))
@@ -293,6 +293,23 @@ class TestOptions:
 
         assert harbour.post(add("boats", id=text)).errors == [(422, "invalid-id", "/0/data/id")]
         assert harbour.post(remove("boats", text)).errors == [(404, "resource-not-found", "/0/ref/id")]
+
+    @pytest.mark.parametrize(
+        ("options", "told"),
+        [
+            ({"id_type": float}, "The id_type of 'boats' is not int, str or uuid.UUID."),
+            ({"versioned": "yes"}, "versioned= of 'boats' is not True or False."),
+            ({"defaults": {"name": "Ann"}}, "defaults= of 'boats' is no mapping of attributes to functions."),
+            ({"defaults": ["name"]}, "defaults= of 'boats' is no mapping of attributes to functions."),
+        ],
+    )
+    def test_an_option_of_the_wrong_kind(self, options, told):
+        atomic = Atomic(MemoryLayer())
+        atomic.resource(schema("boats"), model=object, **options)
+
+        with pytest.raises(ConfigurationError) as raised:
+            application(atomic)
+        assert str(raised.value) == told
 
     @pytest.mark.parametrize("id_type", [int, str, UUID])
     def test_ids_are_made(self, id_type):

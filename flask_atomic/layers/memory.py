@@ -41,8 +41,9 @@ class MemoryLayer:
 
     Options of `Atomic.resource`: `id_type` is the type of the ids: `int` (the default), `str` or `uuid.UUID`.
     `defaults` has, by attribute, functions without arguments that make the value of a new resource that was given
-    none. `versioned=True` gives the resources versions. Relationships are independent of each other: the other end of
-    one is set by those who set it.
+    none. `versioned=True` gives the resources versions. Other options are passed over, since a type may have been
+    declared for another layer. Relationships are independent of each other: the other end of one is set by those who
+    set it.
 
     :param name: what `Atomic.resource(layer=...)` calls it.
     """
@@ -59,6 +60,11 @@ class MemoryLayer:
     def atomic_claim(self, resource: Resource) -> MemoryLayer:
         if resource.options.get("id_type", int) not in _PARSERS:
             raise ConfigurationError(f"The id_type of '{resource.type}' is not int, str or uuid.UUID.")
+        if not isinstance(resource.options.get("versioned", False), bool):
+            raise ConfigurationError(f"versioned= of '{resource.type}' is not True or False.")
+        defaults = resource.options.get("defaults", {})
+        if not isinstance(defaults, Mapping) or not all(map(callable, defaults.values())):
+            raise ConfigurationError(f"defaults= of '{resource.type}' is no mapping of attributes to functions.")
         self._resources[resource.type] = resource
         return self
 

@@ -19,7 +19,7 @@ __all__ = ["Relation", "has_listeners", "inverses"]
 
 @dataclass(frozen=True, eq=False)
 class Relation:
-    """A relationship() of a model.
+    """A relationship() of a model, as far as it makes no difference how many it holds.
 
     :param model: the class that has it.
     :param target: the class that it leads to.
@@ -72,14 +72,6 @@ class Relation:
 
         :param entity: None for one that is about to be added.
         """
-
-    def set(self, unit: Unit, entity: Any, related: Related) -> None:
-        """Relate the entity to these, and to no others."""
-        raise NotImplementedError
-
-    def linkage(self, unit: Unit, entities: Sequence[Any]) -> Sequence[Any]:
-        """For each entity what it is related to, as `atomic_linkage` gives it."""
-        raise NotImplementedError
 
     @cached_property
     def _target(self) -> Any:
