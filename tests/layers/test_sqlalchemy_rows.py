@@ -33,6 +33,7 @@ from sqlalchemy import (
     delete,
     event,
     func,
+    inspect,
     select,
 )
 from sqlalchemy.ext.associationproxy import association_proxy
@@ -52,7 +53,7 @@ from sqlalchemy.orm import (
 )
 from sqlalchemy.pool import StaticPool
 
-from flask_atomic import hookimpl
+from flask_atomic import current_operation, hookimpl
 from flask_atomic.errors import NotFound
 from flask_atomic.layers.sqlalchemy.rows import is_plain
 from tests.application import add, application, id_, lid, post, relate, remove, to_one, update
@@ -720,6 +721,26 @@ def test_listeners_of_entities_hear_each(name: str) -> None:
     assert len(heard) == 3
 
 
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("name", ["before_attach", "after_attach", "transient_to_pending"])
+def test_who_listens_when_a_session_adds_sees_values_and_may_change_them(name: str, count: int) -> None:
+    heard: list[Any] = []
+
+    def change(session: Any, thing: Any) -> None:
+        heard.append((current_operation.index, thing.value))
+        thing.value += "!"
+
+    def sessions(engine: Any) -> Any:
+        maker = sessionmaker(engine)
+        event.listen(maker, name, change)
+        return maker
+
+    sent = [add("things", attributes={"value": value}) for value in "abc"[:count]]
+    answer = run_rows(things(simple(new_base())), [], sent, sessions=sessions)
+    assert heard == [(0, "a"), (1, "b"), (2, "c")][:count]
+    assert [result["data"]["attributes"]["value"] for result in answer.results] == ["a!", "b!", "c!"][:count]
+
+
 SESSION_EVENTS = {
     "before_flush": 3,
     "after_flush": 3,
@@ -835,6 +856,18 @@ def test_a_plugin_changes_what_was_added_and_updated() -> None:
     types = things(simple(new_base()))
     both_ways(types, [], WRITES, Beside(after=change))
     both_ways(types, [row(types[0].model, id=1)], [update("things", "1", attributes={"value": "v"})], Beside(change))
+
+
+@pytest.mark.parametrize("look", [lambda unit: None, lambda unit: unit.session], ids=["at once", "in the session"])
+def test_a_plugin_sees_what_was_set_on_what_was_added(look: Any) -> None:
+    seen = []
+
+    def note(unit: Any, thing: Any) -> None:
+        look(unit)
+        seen.append(inspect(thing).attrs.value.history.added)
+
+    run_rows(things(simple(new_base())), [], [add("things", attributes={"value": v}) for v in "ab"], Beside(after=note))
+    assert seen == [["a"], ["b"]]
 
 
 def test_a_plugin_relates_what_was_added() -> None:

@@ -37,6 +37,7 @@ from sqlalchemy.orm import (
     InstanceState,
     InstrumentedAttribute,
     Load,
+    LoaderCallableStatus,
     Mapper,
     lazyload,
     registry,
@@ -157,16 +158,18 @@ class Model:
     def is_made_of_values(self) -> bool:
         """Whether the class is called for nothing but to set attributes, and nobody listens when it is."""
         manager = self.mapper.class_manager
-        is_as_made = manager.original_init in (object.__init__, _CONSTRUCTOR) and "__new__" not in _named_in(
-            self.class_
-        )
-        listeners = (*manager.dispatch.init, *manager.dispatch.init_failure)
-        return self.is_plain and is_as_made and all(map(_is_of_mapper, listeners))
+        has_own_init = manager.original_init not in (object.__init__, _CONSTRUCTOR)
+        if has_own_init or "__new__" in _named_in(self.class_):
+            return False
+        return self.is_plain and all(map(_is_of_mapper, (*manager.dispatch.init, *manager.dispatch.init_failure)))
 
     def made_of(self, values: Mapping[str, Any]) -> Any:
-        """A new entity with these values, by attribute, of a class that `is_made_of_values`."""
+        """A new entity on which these values, by attribute, were set, of a class that `is_made_of_values`."""
         entity = self.mapper.class_manager.new_instance()
-        entity.__dict__.update(values)
+        state = state_of(entity)
+        state.dict.update(values)
+        state.committed_state = dict.fromkeys(values, LoaderCallableStatus.NO_VALUE)
+        state.modified = True
         return entity
 
     @property

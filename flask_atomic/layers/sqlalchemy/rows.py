@@ -8,7 +8,7 @@ the session, it finds there what it would have found otherwise.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import groupby
+from itertools import chain, groupby
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, TypeDecorator, bindparam, delete, false, func, insert, select, update
@@ -19,21 +19,32 @@ from sqlalchemy.schema import sort_tables
 from ...errors import NotFound
 from .model import ROW_KEY, Model, identity_of, state_of
 
-__all__ = ["Link", "Rows", "is_plain"]
+__all__ = ["Link", "Rows", "adds_unnoticed", "is_plain"]
 
 _LARGEST = 2**63 - 1
-_METHODS = ("add", "add_all", "delete", "flush")
-_LISTENERS = (
-    *("before_flush", "after_flush", "after_flush_postexec", "before_attach", "after_attach"),
-    *("transient_to_pending", "pending_to_persistent", "pending_to_transient", "detached_to_persistent"),
+_ADDING = ("add", "add_all")
+_WRITING = ("delete", "flush")
+_WHEN_ADDED = ("before_attach", "after_attach", "transient_to_pending", "pending_to_transient")
+_WHEN_WRITTEN = (
+    *("before_flush", "after_flush", "after_flush_postexec", "pending_to_persistent", "detached_to_persistent"),
     *("persistent_to_deleted", "persistent_to_detached", "deleted_to_detached", "deleted_to_persistent"),
 )
 
 
+def adds_unnoticed(session: Session) -> bool:
+    """Whether nobody notices when an entity is added to the session."""
+    return _is_as_made(session, _ADDING, _WHEN_ADDED)
+
+
 def is_plain(session: Session) -> bool:
     """Whether nobody notices that a row is written past the session."""
-    is_as_made = all(getattr(type(session), name) is getattr(Session, name) for name in _METHODS)
-    return is_as_made and not any(getattr(session.dispatch, name) for name in _LISTENERS)
+    return adds_unnoticed(session) and _is_as_made(session, _WRITING, _WHEN_WRITTEN)
+
+
+def _is_as_made(session: Session, methods: Iterable[str], events: Iterable[str]) -> bool:
+    """Whether these methods are those of SQLAlchemy, and nobody listens to these events."""
+    are_own = all(getattr(type(session), name) is getattr(Session, name) for name in methods)
+    return are_own and not any(getattr(session.dispatch, name) for name in events)
 
 
 class Link(NamedTuple):
@@ -133,9 +144,8 @@ class Rows:
             self._inserted.clear()
         if self._new:
             waiting, self._new = self._new, {}
-            for model, entries in waiting.items():
-                for entity, links in entries:
-                    self._release_new(model, entity, [link.attribute for link in links])
+            for entry in chain.from_iterable(waiting.values()):
+                self._release_new(entry)
 
     def release_deleted(self) -> None:
         """Have the session forget the entities whose rows are gone, and all else that it has read."""
@@ -145,12 +155,12 @@ class Rows:
             self._deleted.clear()
             self._session.expire_all()  # the database may have changed more rows, or removed them
 
-    def _release_new(self, model: Model, entity: Any, relationships: Sequence[str]) -> None:
-        held = entity.__dict__
-        values = {name: held.pop(name) for name in (*model.column, *relationships) if name in held}
-        self._session.add(entity)
-        for name, value in values.items():
-            setattr(entity, name, value)
+    def _release_new(self, new: _New) -> None:
+        held = new.entity.__dict__
+        related = {link.attribute: held.pop(link.attribute) for link in new.links}
+        self._session.add(new.entity)
+        for name, other in related.items():
+            setattr(new.entity, name, other)
 
     def release_changed(self) -> None:
         """Leave to the session the changes of stored rows."""
@@ -332,7 +342,7 @@ def _show(entity: Any, values: Mapping[str, Any]) -> None:
 
 def _number(model: Model, entities: Sequence[Any], keys: Iterable[Any]) -> None:
     for entity, key in zip(entities, keys, strict=True):
-        _show(entity, {model.key_name: key})
+        entity.__dict__[model.key_name] = key
 
 
 def _parameters(model: Model, entities: Sequence[Any]) -> list[dict[str, Any]]:

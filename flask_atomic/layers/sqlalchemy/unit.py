@@ -16,7 +16,7 @@ from ...errors import Code, ConfigurationError, NotFound, OperationFailed, Unpro
 from .commit import commit, watch
 from .isolation import check, forget_level, set_level
 from .model import Model, identity_of, state_of
-from .rows import Link, Rows, is_plain
+from .rows import Link, Rows, adds_unnoticed, is_plain
 
 __all__ = ["NotAtomic", "Place", "Unit"]
 
@@ -80,7 +80,11 @@ class Unit:
     @property
     def holds_new_rows(self) -> bool:
         """Whether plain new rows may wait outside the session, which hears of them if it is to insert them."""
-        return not (self._shared or self._computes or self._session.in_nested_transaction())
+        return self._adds_late and not self._session.in_nested_transaction()
+
+    @cached_property
+    def _adds_late(self) -> bool:
+        return not (self._shared or self._computes) and adds_unnoticed(self._session)
 
     @property
     def _writes_past_session(self) -> bool:
