@@ -18,16 +18,7 @@ from .table import Table
 
 __all__ = ["measure", "tables"]
 
-_DISTRIBUTIONS = (
-    "Flask",
-    "SQLAlchemy",
-    "Flask-SQLAlchemy",
-    "marshmallow",
-    "marshmallow-jsonapi",
-    "pluggy",
-    "orjson",
-    "gunicorn",
-)
+_DISTRIBUTIONS = ("Flask", "SQLAlchemy", "Flask-SQLAlchemy", "marshmallow", "marshmallow-jsonapi", "pluggy", "orjson", "gunicorn")
 
 
 def measure(databases: Sequence[str]) -> Json:

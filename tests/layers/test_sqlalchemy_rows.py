@@ -721,6 +721,23 @@ def test_listeners_of_entities_hear_each(name: str) -> None:
     assert len(heard) == 3
 
 
+def test_a_class_that_is_called_otherwise_makes_its_entities_itself() -> None:
+    base = new_base()
+
+    class Calling(type(base)):
+        def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+            thing = super().__call__(*args, **kwargs)
+            thing.value = "made"
+            return thing
+
+    class Thing(base, metaclass=Calling):
+        name = mapped_column(String)
+        value = mapped_column(String)
+
+    answer = run_rows(things(Thing), [], [add("things", attributes={"name": name}) for name in "ab"])
+    assert [result["data"]["attributes"]["value"] for result in answer.results] == ["made", "made"]
+
+
 @pytest.mark.parametrize("count", [1, 3])
 @pytest.mark.parametrize("name", ["before_attach", "after_attach", "transient_to_pending"])
 def test_who_listens_when_a_session_adds_sees_values_and_may_change_them(name: str, count: int) -> None:

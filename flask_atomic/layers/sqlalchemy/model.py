@@ -159,7 +159,8 @@ class Model:
         """Whether the class is called for nothing but to set attributes, and nobody listens when it is."""
         manager = self.mapper.class_manager
         has_own_init = manager.original_init not in (object.__init__, _CONSTRUCTOR)
-        if has_own_init or "__new__" in _named_in(self.class_):
+        has_own_call = type(self.class_).__call__ is not type.__call__
+        if has_own_init or has_own_call or "__new__" in _named_in(self.class_):
             return False
         return self.is_plain and all(map(_is_of_mapper, (*manager.dispatch.init, *manager.dispatch.init_failure)))
 
