@@ -219,6 +219,18 @@ class TestErrors:
         (error,) = post(client, add("things", attributes={"numbers": [{}] * 1001})).error_objects
         assert (error["code"], error["detail"]) == ("invalid-resource", "More than 1000 values are not acceptable.")
 
+    @pytest.mark.parametrize(
+        ("operations", "query"),
+        [([{}] * 1001, ""), ([{}], "?" + "&".join(f"x{number}=" for number in range(1001)))],
+        ids=["operations", "parameters"],
+    )
+    def test_a_thousand_are_told(self, operations: list[Any], query: str) -> None:
+        served = application(Atomic(MemoryLayer()), ATOMIC_MAX_ERRORS=5000, ATOMIC_MAX_OPERATIONS=5000)
+
+        answer = post(served.test_client(), *operations, path=f"/api/operations{query}")
+
+        assert (answer.status, len(answer.error_objects)) == (400, 1000)
+
     def test_wrong_values_are_counted_for_each_resource(self) -> None:
         client = serving(numbers=fields.List(fields.Int()))
 
