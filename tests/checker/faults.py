@@ -6,9 +6,10 @@ import os
 import signal
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from random import Random
-from threading import Event, Thread
+from threading import Event
 from typing import NamedTuple
 
 from sqlalchemy.exc import DBAPIError
@@ -88,12 +89,12 @@ def striking(every: Iterable[Striking], dice: Random, intensity: float, counts: 
             with suppress(DBAPIError):  # another fault has come first
                 counts[fault.name] += fault.strike()
 
-    threads = [Thread(target=go_on, args=[fault]) for fault in every]
-    for thread in threads:
-        thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        for thread in threads:
-            thread.join()
+    every = list(every)
+    with ThreadPoolExecutor(max(len(every), 1)) as pool:
+        striking = [pool.submit(go_on, fault) for fault in every]
+        try:
+            yield
+        finally:
+            stop.set()
+        for each in striking:
+            each.result()  # one that could not strike would show less than it says

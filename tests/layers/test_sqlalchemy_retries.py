@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext, suppress
@@ -498,6 +499,28 @@ class TestCaughtFailures:
 # -------------------------------------------------------------------------------------------------------- the commit
 
 
+class Garbling(Proxy):
+    """Has a COMMIT be made, and answered by what makes no sense: said twice, or out of turn."""
+
+    begins = False
+    """Whether it is that of the next one."""
+
+    def begin(self, _: Any) -> None:
+        self.begins = True
+
+    def pass_commit(self, client: socket.socket, server: socket.socket, command: bytes) -> bool:
+        if not self.begins:
+            return super().pass_commit(client, server, command)
+        self.begins = False
+        server.sendall(command)
+        answer = server.recv(1 << 16)
+        if self.url.get_backend_name() == "postgresql":
+            client.sendall(b"C\0\0\0\x0bCOMMIT\0" + answer)
+        else:
+            client.sendall(answer[:3] + b"\x63" + answer[4:])
+        return True
+
+
 class TestUnknownOutcome:
     @pytest.mark.parametrize("executed", [False, True])
     def test_a_connection_that_is_cut_at_the_commit(
@@ -522,6 +545,16 @@ class TestUnknownOutcome:
             assert on_server.post(add("notes", attributes={"text": "next"})).status == 200
             on_server.sessions.kw["bind"].dispose()
         assert on_server.stored == [*(STORED if executed else BEFORE), ("next", 0)]
+
+    def test_an_answer_to_the_commit_that_the_driver_does_not_understand(self, on_server: Notes) -> None:
+        with Garbling(on_server.engine.url.render_as_string(hide_password=False)) as proxy:
+            on_server.sessions = sessionmaker(create_engine(proxy.url, poolclass=QueuePool))
+
+            answer = on_server.post(*NEW, plugin=Interruption("commit", proxy.begin))
+
+            on_server.sessions.kw["bind"].dispose()
+        assert answer.errors == [(500, "outcome-unknown", None)]
+        assert on_server.stored == STORED
 
     @pytest.mark.parametrize("executed", [False, True])
     def test_with_a_key_it_is_found_out(self, on_server: Notes, executed: bool) -> None:

@@ -184,7 +184,8 @@ def refuse_aborted(connection: Connection) -> None:
 def _is_refusal(error: Exception) -> bool:
     """Whether an exception at the COMMIT is the word of the database that nothing is committed.
 
-    It is not where the connection has ended, whatever was heard at last: the server may have been done by then.
+    It is not where the connection has ended, whatever was heard at last: the server may have been done by then. Nor is
+    it what has neither an SQLSTATE nor a number: a driver says that by itself, when it has lost its way in the answer.
     """
     if not isinstance(error, DBAPIError):
         return False
@@ -193,7 +194,9 @@ def _is_refusal(error: Exception) -> bool:
         return not _sqlite_name(cause).startswith("SQLITE_IOERR")  # such as that of the last fsync
     state = getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None) or ""
     code = (*getattr(cause, "args", ()), None)[0]
-    return not (error.connection_invalidated or state.startswith(_OPEN_STATES) or code in _OPEN_CODES)
+    if error.connection_invalidated or not (state or isinstance(code, int)):
+        return False
+    return not (state.startswith(_OPEN_STATES) or code in _OPEN_CODES)
 
 
 def _sqlite_name(error: sqlite3.Error) -> str:
