@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping
 from contextlib import closing
 from enum import Enum
-from http.client import HTTPConnection, HTTPException, HTTPResponse
+from http.client import HTTPConnection, HTTPException, HTTPResponse, IncompleteRead
 from typing import Any, NamedTuple
 
 from flask_atomic.negotiation import CONTENT_TYPE
@@ -90,9 +90,13 @@ def _hear(connection: HTTPConnection, manner: Manner) -> Heard | Loss:
 
 
 def _read_slowly(response: HTTPResponse) -> bytes:
-    beginning = response.read(100)
+    length = response.length or 0
+    content = response.read(100)
     time.sleep(PAUSE)
-    return beginning + response.read()
+    content += response.read()
+    if len(content) < length:  # `read` says so only if it is asked for everything
+        raise IncompleteRead(content, length - len(content))
+    return content
 
 
 def _reset(connection: HTTPConnection) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
+import sqlite3
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
@@ -21,6 +22,7 @@ __all__ = ["full_disk"]
 
 SIZE = "24m"
 BLOCK = 1 << 16
+DATABASE = "database.sqlite"
 
 
 @contextmanager
@@ -36,14 +38,16 @@ def full_disk(dice: Random) -> Iterator[Target]:
         except (OSError, subprocess.CalledProcessError):
             raise ServerMissing("A small file system cannot be mounted here; root may.") from None
         try:
-            filled = Striking("disk filled", 3, lambda: _fill(Path(folder) / "ballast", dice))
-            yield Target(url=f"sqlite:///{folder}/database.sqlite", strikes=[filled])
+            filled = Striking("disk filled", 3, lambda: _fill(Path(folder), dice))
+            yield Target(url=f"sqlite:///{folder}/{DATABASE}", strikes=[filled])
         finally:
             subprocess.run(["umount", "--lazy", folder], check=True)
 
 
-def _fill(ballast: Path, dice: Random) -> bool:
+def _fill(folder: Path, dice: Random) -> bool:
     """Leave next to nothing for a while: sometimes there is still room for a part of what is written."""
+    ballast = folder / "ballast"
+    _empty_log(folder / DATABASE)
     with ballast.open("wb", buffering=0) as file:
         try:
             while True:
@@ -55,3 +59,9 @@ def _fill(ballast: Path, dice: Random) -> bool:
         time.sleep(dice.uniform(0.2, 2))
     ballast.unlink()
     return True
+
+
+def _empty_log(database: Path) -> None:
+    """Otherwise the write-ahead log would have room for a while, where it is written from its beginning again."""
+    with closing(sqlite3.connect(database)) as connection, suppress(sqlite3.OperationalError):  # somebody is busy
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

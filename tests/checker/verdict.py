@@ -84,7 +84,9 @@ def _answers(history: History, receipts: Mapping[str, str]) -> Iterator[Finding]
         if answer.status < 400:
             if batch.is_doomed:
                 yield Finding("told", batch.id, "It was acknowledged, but cannot be performed.")
-            if receipts.get(answer.receipt or "") not in (None, batch.id) or answer.receipt is None:
+            if answer.receipt is None:
+                yield Finding("told", batch.id, "It was acknowledged without a receipt, or with several.")
+            elif receipts.get(answer.receipt) not in (None, batch.id):
                 yield Finding("told", batch.id, f"The receipt it was told, {answer.receipt}, is another's.")
             elif batch.id in receipts.values() and answer.receipt not in receipts:
                 yield Finding("told", batch.id, f"The receipt it was told, {answer.receipt}, is not stored.")
