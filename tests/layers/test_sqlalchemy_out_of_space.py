@@ -128,6 +128,20 @@ def test_sqlite_has_rolled_back_and_somebody_goes_on(sqlite_url: str, begin: boo
     assert notes.stored == 0
 
 
+def test_sqlite_has_no_room_for_the_index_of_its_log(sqlite_url: str) -> None:
+    notes = Notes(sqlite_url)
+    assert notes.add(2).status == 200
+    notes.engine.dispose()  # who closes the file last removes the log
+    notes.outside.dispose()
+
+    with files_up_to(100):
+        answer = notes.add(1)
+
+    assert answer.errors == FULL
+    assert notes.stored == 2
+    assert notes.add(1).status == 200
+
+
 def test_a_disk_that_fails_during_the_operations(sqlite_url: str) -> None:
     notes = Notes(sqlite_url, pragmas={"cache_size": 2}, begin=False)
     assert notes.add(2).status == 200
