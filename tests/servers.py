@@ -220,9 +220,10 @@ def _postgresql_server() -> Iterator[URL]:
 
 
 @contextmanager
-def preparing_postgresql() -> Iterator[URL]:
+def preparing_postgresql(*, durable: bool = False) -> Iterator[URL]:
     """A PostgreSQL server that prepares transactions, which few do unless they are told to; it is always started here.
 
+    :param durable: whether it waits for the disk, as it would elsewhere.
     :raises ServerMissing: if PostgreSQL is not installed, and does not come with a package either.
     """
     programs = _postgresql_programs()
@@ -235,8 +236,8 @@ def preparing_postgresql() -> Iterator[URL]:
         settings = {
             "max_prepared_transactions": 100,
             "listen_addresses": "",
-            "fsync": "off",
             "log_min_messages": "panic",
+            "fsync": "on" if durable else "off",
         }
         options = [option for key, value in settings.items() for option in ("-c", f"{key}={value}")]
         server = [programs / "postgres", "-D", data, "-k", folder, *options]

@@ -50,13 +50,14 @@ def _emptied(database: Database) -> str:
 
 
 @contextmanager
-def stores(folder: Path) -> Iterator[Stores]:
-    """Databases on PostgreSQL and MariaDB. What is prepared in the latter and left by a defect is rolled back.
+def stores(folder: Path, *, durable: bool = False) -> Iterator[Stores]:
+    """Databases on PostgreSQL and MariaDB.
 
+    :param durable: whether PostgreSQL waits for the disk.
     :raises ServerMissing: if a server is.
     """
     with ExitStack() as stack:
-        server = stack.enter_context(preparing_postgresql())
+        server = stack.enter_context(preparing_postgresql(durable=durable))
         made = {
             "postgresql": [stack.enter_context(postgresql_database_on(server)) for _ in range(_MOST)],
             "mariadb": [stack.enter_context(mariadb_database()) for _ in range(_MOST)],

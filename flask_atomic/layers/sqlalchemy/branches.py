@@ -54,6 +54,7 @@ def check(engine: Engine) -> None:
             f"MariaDB, or let another layer serve them."
         )
     with _outside_transactions(engine) as connection:
+        connection.detach()  # what is left in the pool at start-up, workers that are forked would share
         if engine.dialect.name == "postgresql":
             _check_postgresql(connection, label(engine))
         else:
