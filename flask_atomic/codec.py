@@ -21,6 +21,7 @@ from marshmallow_jsonapi.fields import BaseRelationship, DocumentMeta, ResourceM
 
 from .errors import Code, ConfigurationError
 from .fieldtables import DumpTable, LoadTable, accepts_any_text
+from .nestedtables import use_tables
 from .problems import InvalidResource, Problem
 from .schemas import SchemaClass, count_refusals, derive, is_computed, nested_fields, own_hooks
 
@@ -108,6 +109,8 @@ class Codec:
         self._refusals = self._find_refusals(attributes)
         # An attribute is replaced as a whole: an update may leave out attributes, but no part of one.
         self._all_optional = tuple(loaded) if any(map(nested_fields, loaded.values())) else True
+        for field in self._schema.fields.values():
+            use_tables(field)
         self._load_table = LoadTable.of(self._schema)
         self._dump_table = DumpTable.of(self._schema)
         changes_values = bool(own_hooks(type(self._schema), "post_load"))

@@ -262,14 +262,15 @@ def _without_at_members(value: Any) -> Any:
     """The object or objects for a nested schema without @-members (JSON:API 1.1, "@-Members": ignore them)."""
     if isinstance(value, list):
         return [_without_at_members(each) for each in value]
-    if isinstance(value, dict):
+    if isinstance(value, dict) and any(name.startswith("@") for name in value):
         return {name: member for name, member in value.items() if not name.startswith("@")}
     return value
 
 
 def _guard_members(field: fields.Nested, _: Any) -> None:
-    for member in field.schema.load_fields.values():  # not at start-up: a schema may be nested in itself
-        if not is_guarded(member):
+    members = field.schema.load_fields.values()  # not at start-up: a schema may be nested in itself
+    if members and not is_guarded(next(reversed(members))):  # they are guarded in their order
+        for member in members:
             _guard(member)
 
 

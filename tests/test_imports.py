@@ -22,6 +22,7 @@ ORDER = [
     "problems",
     "schemas",
     "fieldtables",
+    "nestedtables",
     "codec",
     "resources",
     "href",
