@@ -415,7 +415,7 @@ class Observer:
         member, the one that was registered last prevails.
 
         :param id: the canonical id of the resource that was targeted or added.
-        :return: the members, as values that JSON can have; None for none.
+        :return: the members, with values as attributes may have them; None for none.
         """
 
     @hookspec

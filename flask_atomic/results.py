@@ -11,6 +11,7 @@ from .errors import Code, ErrorObject
 from .plugins import Binding, Plugins
 from .promises import CheckedHook
 from .resources import Record, Reference, Relationship
+from .schemas import writable
 from .steps import Step
 
 __all__ = ["Room", "resource_objects", "with_meta"]
@@ -123,4 +124,7 @@ def _meta(record: Record, result_meta: CheckedHook) -> dict[str, Any]:
     meta: dict[str, Any] = {}
     for members in reversed(given):  # pluggy calls the plugin that was registered last first
         meta |= members
-    return meta
+    try:
+        return {name: writable(value, name) for name, value in meta.items()}
+    except TypeError as error:
+        raise result_meta.broken("returned a value that cannot be written as JSON") from error

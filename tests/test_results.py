@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import enum
+import math
+from datetime import date
 from typing import Any
+from uuid import UUID
 
 import pytest
 
-from flask_atomic import Conflict, hookimpl
-from tests.application import add, id_, post, remove, seeded, stored, update
+from flask_atomic import Conflict, compactjson, hookimpl
+from tests.application import NOTE, add, id_, post, remove, seeded, stored, update
 
 
 class Meta:
@@ -55,6 +59,16 @@ class TestMeta:
         second = Meta("second", lambda *_: {"b": 2})
 
         assert post(seeded(first, second).client, remove("tags", "x")).results == [{"meta": {"a": 1, "b": 2}}]
+
+    @pytest.mark.parametrize("by", ["orjson", "json"])
+    def test_values_are_written_as_those_of_attributes(self, by, monkeypatch):
+        if by == "json":
+            monkeypatch.setattr(compactjson, "orjson", None)
+        mood = enum.Enum("Mood", {"GOOD": "good"})
+        given = {"a": [UUID(NOTE), mood.GOOD], "b": {"c": math.nan}, "d": date(2020, 1, 1)}
+        answer = post(seeded(Meta("many", lambda *_: given)).client, remove("tags", "x"))
+
+        assert answer.results == [{"meta": {"a": [NOTE, "good"], "b": {"c": "NaN"}, "d": "2020-01-01"}}]
 
     def test_a_refusal_undoes_everything(self):
         def refuse(operation: Any, type_: str, id_: Any) -> None:
