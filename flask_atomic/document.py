@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from .errors import MOST_ERRORS, Code, ErrorObject, RequestFailed, Token, pointer
-from .operations import NOTHING, OPERATIONS, RESULTS, Identifier, Linkage, Operation, Ref, ResourceObject
+from .operations import OPERATIONS, RESULTS, Identifier, Linkage, Operation, Ref, ResourceObject
 
 __all__ = ["ResolveHref", "read"]
 
@@ -115,7 +115,7 @@ def _data(op: str, value: dict[str, Any], ref: Ref | None, href: str | None) -> 
 def _object(value: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     """The object that the member `name` holds, an empty one if there is no such member."""
     if name not in value:
-        return NOTHING
+        return {}  # as one that was sent: plugins may write it as JSON, or hand it to a job
     member = value[name]
     if not isinstance(member, dict):
         raise _Malformed(f"'{name}' is not an object.", name)

@@ -62,11 +62,11 @@ def _beside(segments: Sequence[str], endpoint: Endpoint, catalog: Catalog) -> Re
         return None
     match below[1:]:
         case []:
-            return Ref(resource.type, None, None, None)
+            return Ref(resource.type, None, None, None, {})
         case [id_]:
-            return Ref(resource.type, id_, None, None)
+            return Ref(resource.type, id_, None, None, {})
         case [id_, "relationships", name]:
-            return Ref(resource.type, id_, None, name)
+            return Ref(resource.type, id_, None, name, {})
     return None
 
 

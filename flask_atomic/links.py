@@ -71,7 +71,7 @@ def _resource_at(adapter: MapAdapter, segments: Sequence[str], resources: Mappin
             continue
         if endpoint in resources:
             urls = _Urls(resources[endpoint], endpoint)
-            return Ref(urls.resource.type, str(values[urls.id_variable]), None, None)
+            return Ref(urls.resource.type, str(values[urls.id_variable]), None, None, {})
     return None
 
 

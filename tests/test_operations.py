@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import pickle
+
 import pytest
 
+from flask_atomic import hookimpl
 from tests.application import NOTE, add, id_, lid, post, read, relate, remove, seeded, stored, update
 
 EDITORS = ("articles", 3)
@@ -589,3 +593,30 @@ class TestRefOfAnAdd:
         answer = post(client, {**add("people", attributes={"name": "Cid"}), "ref": {"type": "articles"}})
 
         assert answer.errors == [(409, "target-mismatch", "/0/data/type")]
+
+
+class Jobs:
+    """Writes the operations that were performed down, for a job in another process."""
+
+    def __init__(self):
+        self.kept = b""
+        self.metas = ""
+
+    @hookimpl
+    def atomic_committed(self, records):
+        self.kept = pickle.dumps([record.operation for record in records])
+        self.metas = json.dumps([record.operation.meta for record in records])
+
+
+def test_what_hooks_are_given_can_be_handed_on():
+    jobs = Jobs()
+    sent = [
+        {"op": "add", "data": {"type": "people", "lid": "a", "attributes": {"name": "Cid"}}},
+        {"op": "update", "href": "/api/people/1", "data": {"type": "people", "id": "1"}},
+        {"op": "remove", "href": "/api/labels/x"},
+        relate("update", id_("articles", "3"), "author", None),
+    ]
+
+    assert post(seeded(jobs).client, *sent).status == 200
+    assert [operation.op for operation in pickle.loads(jobs.kept)] == ["add", "update", "remove", "update"]
+    assert json.loads(jobs.metas) == [{}, {}, {}, {}]
