@@ -18,7 +18,16 @@ from .table import Table
 
 __all__ = ["measure", "tables"]
 
-_DISTRIBUTIONS = ("Flask", "SQLAlchemy", "Flask-SQLAlchemy", "marshmallow", "marshmallow-jsonapi", "pluggy", "orjson", "gunicorn")
+_DISTRIBUTIONS = (
+    "Flask",
+    "SQLAlchemy",
+    "Flask-SQLAlchemy",
+    "marshmallow",
+    "marshmallow-jsonapi",
+    "pluggy",
+    "orjson",
+    "gunicorn",
+)
 
 
 def measure(databases: Sequence[str]) -> Json:
