@@ -164,7 +164,7 @@ def _note_end(context: ExceptionContext) -> None:
 
 def _note_end_on_sqlite(connection: Connection, error: sqlite3.Error) -> None:
     driver: Any = connection.connection.dbapi_connection
-    if error.sqlite_errorname.startswith(_ROLLED_BACK) and not driver.in_transaction:
+    if _sqlite_name(error).startswith(_ROLLED_BACK) and not driver.in_transaction:
         driver.execute("BEGIN")  # what may follow is rolled back with it
         connection.info[_LOST] = True
 
