@@ -500,25 +500,20 @@ class TestCaughtFailures:
 
 
 class Garbling(Proxy):
-    """Has a COMMIT be made, and answered by what makes no sense: said twice, or out of turn."""
+    """Passes on an answer of the server so that it makes no sense: said twice, or out of turn."""
 
     begins = False
-    """Whether it is that of the next one."""
+    """Whether it is the next one."""
 
     def begin(self, _: Any) -> None:
         self.begins = True
 
-    def pass_commit(self, client: socket.socket, server: socket.socket, command: bytes) -> bool:
-        if not self.begins:
-            return super().pass_commit(client, server, command)
-        self.begins = False
-        server.sendall(command)
-        answer = server.recv(1 << 16)
-        if self.url.get_backend_name() == "postgresql":
-            client.sendall(b"C\0\0\0\x0bCOMMIT\0" + answer)
-        else:
-            client.sendall(answer[:3] + b"\x63" + answer[4:])
-        return True
+    def pass_other(self, target: socket.socket, data: bytes) -> bool:
+        if self.begins and target.getsockname()[:2] == self._listening.server_address[:2]:
+            self.begins = False
+            postgresql = self.url.get_backend_name() == "postgresql"
+            data = b"C\0\0\0\x0bCOMMIT\0" + data if postgresql else data[:3] + b"\x63" + data[4:]
+        return super().pass_other(target, data)
 
 
 class TestUnknownOutcome:
@@ -546,14 +541,18 @@ class TestUnknownOutcome:
             on_server.sessions.kw["bind"].dispose()
         assert on_server.stored == [*(STORED if executed else BEFORE), ("next", 0)]
 
-    def test_an_answer_to_the_commit_that_the_driver_does_not_understand(self, on_server: Notes) -> None:
+    @pytest.mark.parametrize("hook", ["get", "commit"])
+    def test_an_answer_that_the_driver_does_not_understand(self, on_server: Notes, hook: str) -> None:
         with Garbling(on_server.engine.url.render_as_string(hide_password=False)) as proxy:
-            on_server.sessions = sessionmaker(create_engine(proxy.url, poolclass=QueuePool))
+            engine = create_engine(proxy.url, poolclass=QueuePool)
+            engine.connect().close()
+            on_server.sessions = sessionmaker(engine)
 
-            answer = on_server.post(*NEW, plugin=Interruption("commit", proxy.begin))
+            answer = on_server.post(*NEW, plugin=Interruption(hook, proxy.begin), ATOMIC_BATCH=False)
 
-            on_server.sessions.kw["bind"].dispose()
-        assert answer.errors == [(500, "outcome-unknown", None)]
+            engine.dispose()
+        assert (answer.status, on_server.plugin.tries) == {"get": (200, 2), "commit": (500, 1)}[hook]
+        assert hook == "get" or answer.errors == [(500, "outcome-unknown", None)]
         assert on_server.stored == STORED
 
     @pytest.mark.parametrize("executed", [False, True])

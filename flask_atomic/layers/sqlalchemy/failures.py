@@ -181,7 +181,7 @@ def _database(error: Exception) -> Finding | None:
 
 
 def _any_database(error: exc.DBAPIError) -> Finding | None:
-    if error.connection_invalidated:
+    if error.connection_invalidated or _is_confused(error):
         return Finding(Problem.BUSY)
     if isinstance(error, exc.IntegrityError):
         return Finding(Problem.REFUSAL)
@@ -190,6 +190,13 @@ def _any_database(error: exc.DBAPIError) -> Finding | None:
     if isinstance(error, exc.OperationalError) and error.statement is None:
         return Finding(Problem.BUSY)  # while connecting
     return None
+
+
+def _is_confused(error: exc.DBAPIError) -> bool:
+    """Whether a driver has lost its way in what it was told, as happens where a connection ends in the middle."""
+    cause: Any = error.orig
+    state = getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None)
+    return isinstance(error, exc.InternalError) and not (state or isinstance((*cause.args, None)[0], int))
 
 
 def _sqlite(cause: Any) -> Finding | None:
