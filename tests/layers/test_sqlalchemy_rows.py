@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import partial
+from functools import partial, wraps
 from typing import Any
 from uuid import UUID
 
@@ -100,6 +100,18 @@ def from_context(context: Any) -> Any:
     return str(context.get_current_parameters().get("name"))
 
 
+@wraps(from_context)
+def from_context_if_there_is_one(context: Any) -> Any:
+    return "none" if context is None else from_context(context)
+
+
+class Counting:
+    """A default that is no function."""
+
+    def __call__(self) -> str:
+        return "c"
+
+
 TEXTS = ("a", "b")
 COLUMNS: dict[str, tuple[Callable[[], Any], Any, Any]] = {
     "text": (lambda: mapped_column(String), plain.Raw, TEXTS),
@@ -107,6 +119,12 @@ COLUMNS: dict[str, tuple[Callable[[], Any], Any, Any]] = {
     "default": (lambda: mapped_column(String, default="d"), plain.Raw, TEXTS),
     "default that is called": (lambda: mapped_column(String, default=lambda: "d"), plain.Raw, TEXTS),
     "default with the context": (lambda: mapped_column(String, default=from_context), plain.Raw, TEXTS),
+    "default with the context, decorated": (
+        lambda: mapped_column(String, default=from_context_if_there_is_one),
+        plain.Raw,
+        TEXTS,
+    ),
+    "default of an object": (lambda: mapped_column(String, default=Counting()), plain.Raw, TEXTS),
     "default of a partial": (lambda: mapped_column(String, default=partial(str, "d")), plain.Raw, TEXTS),
     "default of SQL": (lambda: mapped_column(String, default=func.lower("D")), plain.Raw, TEXTS),
     "default of the server": (lambda: mapped_column(String, server_default="d"), plain.Raw, TEXTS),
@@ -422,7 +440,7 @@ def test_numbers_that_are_stored_as_others() -> None:
 SHORT = (
     *("text", "number in a text", "default", "default that is called", "json without null", "enum of texts", "enum"),
     *("number", "decimal", "truth", "date", "decorated", "decorated with a default", "deferred", "of another name"),
-    *("of another key", "unique"),
+    *("of another key", "unique", "default of a partial", "default of an object"),
     *("simple", "__init__", "dataclass", "identity", "small number on SQLite", "association proxy"),
 )
 """The columns and models that make no difference to how rows are written: several by one statement."""

@@ -313,10 +313,14 @@ def _looks_at_tables(column: Any) -> bool:
     """Whether a default is an expression of SQL, or a function that is given the context of the statement."""
     defaults = (getattr(column, "default", None), getattr(column, "onupdate", None))
     return any(
-        default is not None
-        and (default.is_clause_element or (default.is_callable and not hasattr(default.arg, "__wrapped__")))
+        default is not None and (default.is_clause_element or (default.is_callable and _takes_context(default.arg)))
         for default in defaults
     )
+
+
+def _takes_context(function: Any) -> bool:
+    """Whether it is the application's own; one that takes nothing, SQLAlchemy has put into one of its own."""
+    return getattr(function, "__globals__", {}).get("__name__") != ColumnDefault.__module__
 
 
 def _defaults(mapper: Mapper[Any]) -> Iterator[tuple[str, Callable[[], Any]]]:
