@@ -79,7 +79,8 @@ defects = _Logger("defects")
 
 
 # A data layer imports nothing from here.
-logging.getLogger("flask_atomic.layers.sqlalchemy.commit").addFilter(_escape)
+for _module in ("commit", "databases", "recovery"):
+    logging.getLogger(f"flask_atomic.layers.sqlalchemy.{_module}").addFilter(_escape)
 
 
 @contextmanager

@@ -8,11 +8,12 @@ import pytest
 from click.testing import CliRunner
 from flask import Flask
 from flask.cli import ScriptInfo
+from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import MetaData, Table, create_engine
 from sqlalchemy.orm import scoped_session, sessionmaker
 
-from flask_atomic import ConfigurationError, cli
-from flask_atomic.layers.sqlalchemy import TwoPhaseSQLAlchemyLayer
+from flask_atomic import Atomic, ConfigurationError, cli
+from flask_atomic.layers.sqlalchemy import TwoPhaseSQLAlchemyLayer, decisions_table
 from tests.application import post
 from tests.servers import engines_disposed
 from tests.two_phase.shop import DECISIONS, Orders, application, create_tables, engines
@@ -59,6 +60,13 @@ class TestDatabases:
             assert "The store is busy or cannot be reached." in check.stderr
             assert post(app.test_client(), BOTH[0]).status == 200
             assert post(app.test_client(), *BOTH).status == 503
+
+    def test_flask_sqlalchemy_that_comes_too_late(self) -> None:
+        db = SQLAlchemy()
+        atomic = Atomic(TwoPhaseSQLAlchemyLayer(db, decisions_table(db.metadata)))
+
+        with pytest.raises(ConfigurationError, match=r"Call db.init_app\(app\) before the blueprint is registered"):
+            Flask("shop").register_blueprint(atomic.blueprint)
 
     def test_a_session_that_is_bound_to_a_connection(self, sqlite_url: str) -> None:
         with engines_disposed(), create_engine(sqlite_url).connect() as connection:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Select, TwoPhaseTransaction, event
+from sqlalchemy import CompoundSelect, Connection, Engine, Select, TwoPhaseTransaction, event
 from sqlalchemy.orm import Session
 
 from ...errors import ConfigurationError, Transient, UnknownOutcome
@@ -183,9 +183,9 @@ class _Database:
         event.listen(connection, "before_cursor_execute", self._note)
 
     def _note(self, *execution: Any) -> None:
-        """Take every statement for a write that is not known to read only."""
+        """Take every statement for a write that is not known to read only: a CTE may write, and a text may, too."""
         compiled = getattr(execution[4], "compiled", None)
-        if compiled is None or not isinstance(compiled.statement, Select):
+        if compiled is None or not isinstance(compiled.statement, Select | CompoundSelect) or compiled.ctes:
             self.written = True
 
     def commit(self) -> None:

@@ -82,6 +82,11 @@ class TwoPhaseSQLAlchemyLayer(SQLAlchemyLayer):
         table = self._decisions.table
         try:
             engine = session.get_bind(clause=table)
+        except RuntimeError as error:
+            raise ConfigurationError(
+                "Flask-SQLAlchemy does not know the application yet. Call db.init_app(app) before the blueprint is "
+                "registered."
+            ) from error
         except UnboundExecutionError as error:
             raise ConfigurationError(
                 f"The session does not know in which database the table {table.name} is. Tell it: sessionmaker(binds="
