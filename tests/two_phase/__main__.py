@@ -7,13 +7,14 @@ import signal
 import sys
 from argparse import ArgumentParser
 from collections import Counter
+from collections.abc import Iterable
 from itertools import groupby, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from .costs import measure
 from .planted import DEFECTS
-from .rounds import Finding, open_shop, perform, rounds
+from .rounds import KINDS, Finding, Round, open_shop, perform, rounds
 from .stores import Stores, stores
 
 
@@ -22,6 +23,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # then, too, no server is left behind
     parser = ArgumentParser(prog="python -m tests.two_phase", description="Is a request over several databases whole?")
     parser.add_argument("--rounds", type=int, default=300, metavar="N")
+    parser.add_argument("--kind", choices=KINDS, help="only what happens like this")
     parser.add_argument("--defect", choices=sorted(DEFECTS), help="a defect to plant, which is to be found")
     parser.add_argument("--costs", type=int, metavar="N", help="instead, measure N requests of each kind")
     arguments = parser.parse_args()
@@ -30,14 +32,15 @@ def main() -> int:
             for line in measure(databases, arguments.costs):
                 print(line, flush=True)
             return 0
-        return _run(databases, arguments.rounds, arguments.defect)
+        wanted = (each for each in rounds() if arguments.kind in (None, each.kind))
+        return _run(databases, islice(wanted, arguments.rounds), arguments.defect)
 
 
-def _run(databases: Stores, number: int, defect: str | None) -> int:
+def _run(databases: Stores, wanted: Iterable[Round], defect: str | None) -> int:
     logging.disable()  # what is killed says so, at length
     done: Counter[tuple[str, str]] = Counter()
     findings: list[Finding] = []
-    chosen = sorted(islice(rounds(), number), key=lambda each: each.kinds)
+    chosen = sorted(wanted, key=lambda each: each.kinds)
     for kinds, together in groupby(chosen, key=lambda each: each.kinds):
         with open_shop(databases, kinds) as shop:
             for each in together:
