@@ -13,6 +13,7 @@ from uuid import UUID
 
 import pytest
 from marshmallow import fields as plain
+from marshmallow import post_load
 from sqlalchemy import (
     JSON,
     BigInteger,
@@ -49,14 +50,16 @@ from sqlalchemy.orm import (
     object_session,
     relationship,
     sessionmaker,
+    synonym,
     validates,
 )
 from sqlalchemy.pool import StaticPool
 
-from flask_atomic import current_operation, hookimpl
+from flask_atomic import Atomic, current_operation, hookimpl
 from flask_atomic.errors import NotFound
+from flask_atomic.layers.sqlalchemy import SQLAlchemyLayer
 from flask_atomic.layers.sqlalchemy.rows import is_plain
-from tests.application import add, application, id_, lid, post, relate, remove, to_one, update
+from tests.application import add, application, id_, lid, post, relate, remove, schema, to_one, update
 from tests.layers.hooks import Store
 from tests.layers.music import Company, Concert, Tag
 from tests.layers.test_sqlalchemy_equivalence import Declared, atomic_of, compare, new_base, row, words
@@ -737,6 +740,34 @@ def test_listeners_of_entities_hear_each(name: str) -> None:
     event.listen(Thing, name, lambda *_: heard.append(name))
     run_rows(things(Thing), [], WRITES)
     assert len(heard) == 3
+
+
+@pytest.mark.parametrize("write", [add("things"), update("things", "1")], ids=["add", "update"])
+@pytest.mark.parametrize("name", ["by_setter", "by_synonym", "nowhere"])
+def test_what_a_schema_gives_besides_what_it_declares_is_set(name: str, write: Any) -> None:
+    class Thing(new_base()):
+        value = mapped_column(String)
+        by_synonym = synonym("value")
+
+        @property
+        def by_setter(self) -> None:
+            """Write only, as a password is."""
+
+        @by_setter.setter
+        def by_setter(self, value: str) -> None:
+            self.value = value
+
+    class Giving(schema("things", value=plain.Str(dump_only=True))):
+        @post_load
+        def give(self, loaded: Any, **_: Any) -> Any:
+            return {**loaded, name: "given"}
+
+    with database([Declared(Thing, "things")], [row(Thing, id=1)]) as engine:
+        atomic = Atomic(SQLAlchemyLayer(sessionmaker(engine)))
+        atomic.resource(Giving, model=Thing)
+        answer = post(application(atomic).test_client(), write, write)
+        for result in answer.results:
+            assert result["data"]["attributes"]["value"] == (None if name == "nowhere" else "given")
 
 
 def test_a_class_that_is_called_otherwise_makes_its_entities_itself() -> None:

@@ -182,7 +182,7 @@ class SQLAlchemyLayer:
             values[mapped.model.key_name] = id
         with self._failing(unit):
             unit.writes(mapped.model)
-            links = mapped.links(relationships)
+            links = mapped.links(values, relationships)
             if links is None:
                 prepare(mapped, unit, None, relationships)
             if links is not None and unit.holds_new_rows and mapped.model.is_made_of_values:
@@ -307,7 +307,7 @@ class SQLAlchemyLayer:
             self._will_write(unit, mapped, entity)
             if mapped.hands_over(values, relationships):
                 unit.hand_over(mapped.model, entity)
-            if not unit.update(mapped.model, entity, values, mapped.links(relationships)):
+            if not unit.update(mapped.model, entity, values, mapped.links(values, relationships)):
                 prepare(mapped, unit, entity, relationships)
                 set_attributes(entity, values)
                 set_relationships(mapped, unit, entity, relationships)

@@ -85,9 +85,12 @@ class Mapped:
         yield self.model
         yield from (relation.target for relation in self.relations.values())
 
-    def links(self, relationships: Mapping[Relationship, Any]) -> list[Link] | None:
-        """The relationships as what plain rows hold of them; None if there is more to a write than plain rows."""
-        if not self.keeps_plain_rows:
+    def links(self, values: Mapping[str, Any], relationships: Mapping[Relationship, Any]) -> list[Link] | None:
+        """The relationships as what plain rows hold of them; None if there is more to a write than plain rows.
+
+        :param values: by attribute. A schema may give others than those it declares, and they need not be columns.
+        """
+        if not self.keeps_plain_rows or not values.keys() <= self.model.column.keys():
             return None
         links = []
         for relationship, related in relationships.items():
