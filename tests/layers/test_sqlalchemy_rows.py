@@ -743,8 +743,16 @@ def test_listeners_of_entities_hear_each(name: str) -> None:
 
 
 @pytest.mark.parametrize("write", [add("things"), update("things", "1")], ids=["add", "update"])
-@pytest.mark.parametrize("name", ["by_setter", "by_synonym", "nowhere"])
-def test_what_a_schema_gives_besides_what_it_declares_is_set(name: str, write: Any) -> None:
+@pytest.mark.parametrize(
+    ("name", "given", "shown"),
+    [
+        ("by_setter", "given", "given"),
+        ("by_synonym", "given", "given"),
+        ("nowhere", "given", None),
+        ("value", func.lower("GIVEN"), "given"),
+    ],
+)
+def test_what_a_schema_gives_besides_what_it_declares_is_set(name: str, given: Any, shown: Any, write: Any) -> None:
     class Thing(new_base()):
         value = mapped_column(String)
         by_synonym = synonym("value")
@@ -760,14 +768,14 @@ def test_what_a_schema_gives_besides_what_it_declares_is_set(name: str, write: A
     class Giving(schema("things", value=plain.Str(dump_only=True))):
         @post_load
         def give(self, loaded: Any, **_: Any) -> Any:
-            return {**loaded, name: "given"}
+            return {**loaded, name: given}
 
     with database([Declared(Thing, "things")], [row(Thing, id=1)]) as engine:
         atomic = Atomic(SQLAlchemyLayer(sessionmaker(engine)))
         atomic.resource(Giving, model=Thing)
         answer = post(application(atomic).test_client(), write, write)
         for result in answer.results:
-            assert result["data"]["attributes"]["value"] == (None if name == "nowhere" else "given")
+            assert result["data"]["attributes"]["value"] == shown
 
 
 def test_a_class_that_is_called_otherwise_makes_its_entities_itself() -> None:

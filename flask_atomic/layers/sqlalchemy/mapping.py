@@ -9,6 +9,7 @@ from inspect import Parameter, getattr_static, signature
 from types import MappingProxyType
 from typing import Any
 
+from sqlalchemy import ClauseElement
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import MANYTOONE, Mapper, RelationshipProperty
@@ -88,9 +89,12 @@ class Mapped:
     def links(self, values: Mapping[str, Any], relationships: Mapping[Relationship, Any]) -> list[Link] | None:
         """The relationships as what plain rows hold of them; None if there is more to a write than plain rows.
 
-        :param values: by attribute. A schema may give others than those it declares, and they need not be columns.
+        :param values: by attribute. A schema may give others than those it declares, and they need not be columns; and
+            for any, it may give an expression of SQL.
         """
         if not self.keeps_plain_rows or not values.keys() <= self.model.column.keys():
+            return None
+        if any(map(_is_expression, values.values())):
             return None
         links = []
         for relationship, related in relationships.items():
@@ -146,6 +150,10 @@ class Mapped:
             name: [] if name in relationships and relationships[name].uselist else None for name in self.required
         }
         return self.model.class_(**{name: values.pop(name, empty[name]) for name in self.required})
+
+
+def _is_expression(value: Any) -> bool:
+    return isinstance(value, ClauseElement) or hasattr(value, "__clause_element__")
 
 
 class _Description:
