@@ -167,8 +167,8 @@ class Model:
     def made_of(self, values: Mapping[str, Any]) -> Any:
         """A new entity on which these values, by attribute, were set, of a class that `is_made_of_values`."""
         entity = self.mapper.class_manager.new_instance()
+        entity.__dict__.update(values)
         state = state_of(entity)
-        state.dict.update(values)
         state.committed_state = dict.fromkeys(values, LoaderCallableStatus.NO_VALUE)
         state.modified = True
         return entity
