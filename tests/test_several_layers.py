@@ -28,8 +28,11 @@ OF_KEYS = {"atomic_recall", "atomic_remember", "atomic_forget"}
 OF_VERSIONS = {"atomic_version", "atomic_match_version"}
 """The hooks of types with versions: tests/test_stale_writes.py is about these."""
 
+OF_COMMANDS = {"atomic_check", "atomic_in_doubt", "atomic_recover"}
+"""The hooks that no request calls: tests/two_phase is about these."""
+
 AT_START_UP = {"atomic_claim", "atomic_independent", "atomic_exclusive", "atomic_remembers", "atomic_versioned"}
-ELSEWHERE = AT_START_UP | OF_KEYS | OF_VERSIONS
+ELSEWHERE = AT_START_UP | OF_COMMANDS | OF_KEYS | OF_VERSIONS
 HOOKS = [hook for hook in vars(DataLayer) if hook.startswith("atomic_") and hook not in ELSEWHERE]
 
 

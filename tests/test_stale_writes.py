@@ -335,10 +335,12 @@ NEW = lid("books", "new")
         relate("add", NEW, "tags", []),
     ],
 )
-def test_what_changes_nothing_of_a_new_resource_makes_no_version(store: Store, operation: dict[str, Any]) -> None:
+def test_what_changes_nothing_of_a_new_resource_makes_no_version(
+    sqlite_store: Store, operation: dict[str, Any]
+) -> None:
     requests = [[{"op": "add", "data": NEW}, *[operation] * 2]]
-    assert outcome(store, store.client, requests) == outcome(store, store.strict, requests)
-    assert {row["revision"] for row in store.rows(Book)} == {1}
+    assert outcome(sqlite_store, sqlite_store.client, requests) == outcome(sqlite_store, sqlite_store.strict, requests)
+    assert {row["revision"] for row in sqlite_store.rows(Book)} == {1}
 
 
 def test_types_without_versions_show_none_and_ignore_what_is_called_so(sqlite_store: Store) -> None:

@@ -313,7 +313,7 @@ def with_version(base: Any) -> Any:
     class Thing(base):
         name = mapped_column(String)
         value = mapped_column(String)
-        version = mapped_column(Integer)
+        version = mapped_column(Integer, nullable=False)
         __mapper_args__ = {"version_id_col": version}  # noqa: RUF012
 
     return Thing
