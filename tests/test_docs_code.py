@@ -20,6 +20,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from gunicorn.app.wsgiapp import WSGIApplication
+from sqlalchemy import text
 
 import flask_atomic
 from flask_atomic.negotiation import CONTENT_TYPE
@@ -312,6 +313,13 @@ def test_the_pool_has_what_the_page_on_operation_says(load: Load, sqlite_file: P
     with operation.create_app(f"sqlite:///{sqlite_file}").app_context():
         pool = operation.db.engine.pool
     assert (pool.size(), pool._max_overflow, pool._timeout, pool._pre_ping) == (8, 8, 5, True)
+
+
+def test_connections_to_a_node_wait_for_what_the_others_have_committed(load: Load, mariadb_url: str) -> None:
+    several_servers = load("several_servers")
+    with several_servers.create_app(mariadb_url).app_context():
+        session = several_servers.db.session
+        assert session.execute(text("SELECT @@wsrep_sync_wait, @@innodb_lock_wait_timeout")).one() == (7, 3)
 
 
 # ------------------------------------------------------------------------------------------- the layer of the tutorial

@@ -227,9 +227,17 @@ ENGINE_OPTIONS: dict[str, dict[str, Any]] = {
 POOLED: dict[str, Any] = {"prepare_threshold": None, "sslmode": "disable", "connect_timeout": 5}
 """How psycopg connects to PgBouncer, which knows neither prepared statements nor `options`."""
 
+READ_WHAT_IS_COMMITTED = "SET SESSION wsrep_sync_wait = 7"
+"""Has a transaction on a node of Galera begin with what is committed on the others."""
+
 
 def create_app(
-    url: str, small_pool: bool = False, fails_once_in: int = 0, defect: str = "", pooled: bool = False
+    url: str,
+    small_pool: bool = False,
+    fails_once_in: int = 0,
+    defect: str = "",
+    pooled: bool = False,
+    clustered: bool = False,
 ) -> Flask:
     """Return the application.
 
@@ -237,6 +245,7 @@ def create_app(
     :param fails_once_in: how often the layer raises what will pass; 0 for never.
     :param defect: the defect that is planted, one of `planted.LAYERS`.
     :param pooled: whether PgBouncer is between the application and the database.
+    :param clustered: whether the server is a node of several, others of which clients use as well.
     """
     logging.basicConfig(format="%(asctime)s %(process)d %(name)s %(message)s")
     logging.getLogger("flask_atomic.attempts").setLevel(logging.INFO)
@@ -256,4 +265,6 @@ def create_app(
         set_up_sqlite(db.engine)
         if dialect == "sqlite":
             event.listen(db.engine, "connect", lambda connection, _: connection.execute("PRAGMA busy_timeout = 1000"))
+        if clustered:
+            event.listen(db.engine, "connect", lambda connection, _: connection.query(READ_WHAT_IS_COMMITTED))
     return app

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Sequence
 from random import Random
 from threading import Event
 from typing import Any
@@ -25,6 +26,7 @@ _PLAIN = 20
 class Client:
     """One of those who write at the same time.
 
+    :param ports: where the application is served; it asks now here, now there.
     :param number: what its batches are called by.
     :param dice: what it decides by.
     :param keyed: whether it sends keys, and repeats a request until it knows what became of it.
@@ -36,7 +38,7 @@ class Client:
 
     def __init__(
         self,
-        port: int,
+        ports: Sequence[int],
         number: int,
         dice: Random,
         *,
@@ -46,7 +48,7 @@ class Client:
         streets: list[list[str]],
         well_mannered: bool,
     ) -> None:
-        self._port = port
+        self._ports = ports
         self._number = number
         self._dice = dice
         self._keyed = keyed
@@ -81,7 +83,7 @@ class Client:
     def _transfer(self) -> None:
         source, target = self._dice.sample(self._accounts, 2)
         operations = [batches.read(source), batches.read(target)]
-        (heard,) = send(self._port, operations, None, Manner.PLAIN)
+        (heard,) = send(self._port(), operations, None, Manner.PLAIN)
         if isinstance(heard, Heard) and heard.status == 200:
             first, second = (
                 Account(data["id"], data["attributes"]["balance"], data["meta"]["version"])
@@ -160,7 +162,10 @@ class Client:
         manner = self._manner()
         self.manners[manner] += 1
         key = f"key of {prepared.batch.id}" if self._keyed else None
-        return send(self._port, prepared.operations, key, manner)
+        return send(self._port(), prepared.operations, key, manner)
+
+    def _port(self) -> int:
+        return self._dice.choice(self._ports)
 
     def _manner(self) -> Manner:
         if self._well_mannered or self._dice.randrange(sum(_MANNERS.values()) + _PLAIN) < _PLAIN:

@@ -21,6 +21,9 @@ __all__ = ["Heard", "Manner", "send"]
 TIMEOUT = 30
 """How many seconds a client waits for an answer."""
 
+HOST = "checked.example"
+"""What the application is called wherever it is served: a key is for a URL."""
+
 PAUSE = 0.2
 """How many seconds a slow client pauses for."""
 
@@ -46,7 +49,7 @@ class Heard(NamedTuple):
 def send(port: int, operations: list[dict[str, Any]], key: str | None, manner: Manner) -> list[Heard | Loss]:
     """What came of a request: of both, if it is sent twice at once."""
     body = json.dumps({"atomic:operations": operations}).encode()
-    headers = {"Content-Type": CONTENT_TYPE, "Content-Length": str(len(body))}
+    headers = {"Host": HOST, "Content-Type": CONTENT_TYPE, "Content-Length": str(len(body))}
     if key is not None:
         headers["Idempotency-Key"] = f'"{key}"'
     connections = [HTTPConnection("127.0.0.1", port, timeout=TIMEOUT) for _ in range(1 + (manner is Manner.TWIN))]
@@ -58,7 +61,7 @@ def _post(connection: HTTPConnection, headers: Mapping[str, str], body: bytes, m
     middle = len(body) // 2
     sent_all = False
     try:
-        connection.putrequest("POST", "/operations")
+        connection.putrequest("POST", "/operations", skip_host=True)
         for name, value in headers.items():
             connection.putheader(name, value)
         connection.endheaders(body[:middle])

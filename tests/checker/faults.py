@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from random import Random
@@ -33,6 +33,7 @@ FAULTS: Mapping[str, frozenset[str]] = {
     "server": _SERVERS,
     "pooler": frozenset({"postgresql"}),
     "disk": frozenset({"sqlite"}),
+    "nodes": frozenset({"mysql"}),
 }
 """The faults, and the dialects of the databases that can have them."""
 
@@ -50,18 +51,18 @@ class Striking(NamedTuple):
 
 
 def strikes(
-    faults: Iterable[str], store: Store, server: int, others: Iterable[Striking], dice: Random
+    faults: Iterable[str], stores: Sequence[Store], servers: Sequence[int], others: Iterable[Striking], dice: Random
 ) -> list[Striking]:
     """Those of the faults that come again and again.
 
-    :param server: the process id of gunicorn.
-    :param others: those that this store can have besides.
+    :param servers: the process ids of gunicorn.
+    :param others: those that these stores can have besides.
     """
     known = [
         *others,
-        Striking("workers killed", 3, lambda: kill_a_worker(server, dice)),
-        Striking("backends killed", 0.7, lambda: store.kill_a_connection(dice.random())),
-        Striking("locks held", 4, lambda: store.hold_locks(dice.uniform(0.1, 2.5))),
+        Striking("workers killed", 3, lambda: kill_a_worker(dice.choice(servers), dice)),
+        Striking("backends killed", 0.7, lambda: dice.choice(stores).kill_a_connection(dice.random())),
+        Striking("locks held", 4, lambda: dice.choice(stores).hold_locks(dice.uniform(0.1, 2.5))),
     ]
     return [striking for striking in known if striking.name.partition(" ")[0] in faults]
 

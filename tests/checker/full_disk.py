@@ -39,7 +39,7 @@ def full_disk(dice: Random) -> Iterator[Target]:
             raise ServerMissing("A small file system cannot be mounted here; root may.") from None
         try:
             filled = Striking("disk filled", 3, lambda: _fill(Path(folder), dice))
-            yield Target(url=f"sqlite:///{folder}/{DATABASE}", strikes=[filled])
+            yield Target(urls=[f"sqlite:///{folder}/{DATABASE}"], strikes=[filled])
         finally:
             subprocess.run(["umount", "--lazy", folder], check=True)
 

@@ -10,6 +10,7 @@ from random import Random
 from tests.servers import mariadb_database, postgresql_database
 
 from .full_disk import full_disk
+from .nodes import on_galera
 from .own_servers import own_mariadb, own_postgresql
 from .pgbouncer import behind_pgbouncer
 from .targets import Target
@@ -19,7 +20,7 @@ __all__ = ["STORES", "opened"]
 _OWN = {"postgresql": own_postgresql, "mariadb": own_mariadb}
 _COMMON = {"postgresql": postgresql_database, "mariadb": mariadb_database}
 
-STORES = ("sqlite", "full-disk", *_COMMON, "pgbouncer")
+STORES = ("sqlite", "full-disk", *_COMMON, "pgbouncer", "galera")
 """The names."""
 
 
@@ -34,17 +35,19 @@ def opened(store: str, faults: Collection[str], folder: Path, dice: Random) -> A
         return full_disk(dice)
     if store == "pgbouncer":
         return behind_pgbouncer(log, dice)
+    if store == "galera":
+        return on_galera(dice)
     return _plain(store, faults, folder, log, dice)
 
 
 @contextmanager
 def _plain(store: str, faults: Collection[str], folder: Path, log: Path, dice: Random) -> Iterator[Target]:
     if store == "sqlite":
-        yield Target(url=f"sqlite:///{folder / 'database.sqlite'}")
+        yield Target(urls=[f"sqlite:///{folder / 'database.sqlite'}"])
     elif "server" in faults:
         with _OWN[store](log) as server:
-            yield Target(url=server.url.render_as_string(), strikes=[server.killed(dice)])
+            yield Target(urls=[server.url.render_as_string()], strikes=[server.killed(dice)])
     else:
         with _COMMON[store]() as database:
             database.empty()
-            yield Target(url=database.url)
+            yield Target(urls=[database.url])

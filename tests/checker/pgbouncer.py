@@ -45,8 +45,8 @@ def behind_pgbouncer(log: Path, dice: Random) -> Iterator[Target]:
         settings = _settings(Path(str(server.url.query["host"])), port)
         with Daemon([pgbouncer, str(settings)], ("127.0.0.1", port), log, server.user) as pooler:
             yield Target(
-                url=server.url.render_as_string(),
-                way=server.url.set(host="127.0.0.1", port=port, query={}).render_as_string(),
+                urls=[server.url.render_as_string()],
+                ways=[server.url.set(host="127.0.0.1", port=port, query={}).render_as_string()],
                 application={"pooled": True},
                 strikes=[server.killed(dice), *_strikes(pooler, dice)],
                 leave=pooler.kill,

@@ -25,7 +25,7 @@ from .histories import Answer, History, Outcome
 from .proxy import CuttingProxy
 from .stores import ACCOUNTS, LISTS, STREETS, Store
 from .targets import Target
-from .verdict import Finding, Stored, judge
+from .verdict import Finding, Stored, compare, judge
 from .watching import Watcher
 
 __all__ = ["Plan", "Report", "run"]
@@ -70,19 +70,23 @@ def run(target: Target, plan: Plan, folder: Path) -> Report:
 
     :param folder: gets the log of the server, and the histories.
     """
-    store = Store(target.url)
-    faults = frozenset(fault for fault in plan.faults if store.dialect in FAULTS[fault])
+    stores = [Store(url) for url in target.urls]
+    faults = frozenset(fault for fault in plan.faults if stores[0].dialect in FAULTS[fault])
     struck: Counter[str] = Counter()
-    store.fill()
+    stores[0].fill()
     log = folder / "server.log"
-    with Watcher(store) as watcher:
-        clients = _write(target, store, plan, faults, struck, log)
+    log.write_text("")  # each server adds to it
+    with Watcher(stores[0]) as watcher:
+        clients = _write(target, stores, plan, faults, struck, log)
     target.leave()
-    store.wait_until_left()
+    for store in stores:
+        store.wait_until_left()
+    target.settle()
     histories = [history for client in clients for history in client.histories]
-    stored = replace(store.stored(), before=watcher.before, seen=watcher.seen | watcher.look())
+    at_the_end, *elsewhere = (store.stored() for store in stores)
+    stored = replace(at_the_end, before=watcher.before, seen=watcher.seen | at_the_end.seen)
     logged = log.read_text("utf-8")
-    findings = judge(histories, stored)
+    findings = [*judge(histories, stored), *compare(at_the_end, elsewhere)]
     if defects := logged.count(" flask_atomic.defects "):
         findings.append(Finding("defect", "", f"The log of the server tells of {defects}."))
     _keep(histories, folder / "histories.jsonl")
@@ -91,26 +95,30 @@ def run(target: Target, plan: Plan, folder: Path) -> Report:
     del struck[f"client: {Manner.PLAIN.value}"]
     figures = _figures(histories, stored, findings)
     figures["retried by the application"] = logged.count("The operations are performed again in")
+    figures["rollbacks that failed"] = logged.count(" failed to roll back.")
     return Report(findings, histories, figures | {f"fault: {name}": times for name, times in sorted(struck.items())})
 
 
 def _write(
-    target: Target, store: Store, plan: Plan, faults: frozenset[str], struck: Counter[str], log: Path
+    target: Target, stores: Sequence[Store], plan: Plan, faults: frozenset[str], struck: Counter[str], log: Path
 ) -> list[Client]:
     """Have clients send batches for a while; nothing of it is under way any more when they are returned."""
     dice = Random(plan.seed)
-    url = target.way or target.url
     with ExitStack() as stack:
-        if "network" in faults:
-            proxy = stack.enter_context(CuttingProxy(url, Random(plan.seed), plan.intensity, struck))
-            url = proxy.url.render_as_string(hide_password=False)
-        port, server = stack.enter_context(_gunicorn(url, target, plan, faults, log))
-        clients = _clients(port, plan, well_mannered="clients" not in faults)
+        ports, servers = [], []
+        for url in target.ways or target.urls:
+            if "network" in faults:
+                proxy = stack.enter_context(CuttingProxy(url, Random(plan.seed), plan.intensity, struck))
+                url = proxy.url.render_as_string(hide_password=False)
+            port, server = stack.enter_context(_gunicorn(url, target, plan, faults, log))
+            ports.append(port)
+            servers.append(server)
+        clients = _clients(ports, plan, well_mannered="clients" not in faults)
         stop = Event()
         pool = stack.enter_context(ThreadPoolExecutor(plan.clients))
         stack.callback(stop.set)
         working = [pool.submit(client.work, stop) for client in clients]
-        with striking(strikes(faults, store, server, target.strikes, dice), dice, plan.intensity, struck):
+        with striking(strikes(faults, stores, servers, target.strikes, dice), dice, plan.intensity, struck):
             time.sleep(plan.seconds)
         stop.set()
         for client in working:
@@ -118,10 +126,10 @@ def _write(
     return clients
 
 
-def _clients(port: int, plan: Plan, *, well_mannered: bool) -> list[Client]:
+def _clients(ports: Sequence[int], plan: Plan, *, well_mannered: bool) -> list[Client]:
     return [
         Client(
-            port,
+            ports,
             number,
             Random(f"{plan.seed} {number}"),
             keyed=number % 2 == 0,
@@ -143,7 +151,7 @@ def _gunicorn(url: str, target: Target, plan: Plan, faults: frozenset[str], log:
     application = f"tests.checker.application:create_app({url!r}, {arguments})"
     command = [sys.executable, "-m", "gunicorn", "-k", "gthread", "--graceful-timeout", str(LONGEST_REQUEST)]
     command += ["--preload", "--workers", str(plan.workers), "--threads", str(plan.threads)]
-    with socket.create_server(("127.0.0.1", 0), backlog=100) as listening, log.open("w") as errors:
+    with socket.create_server(("127.0.0.1", 0), backlog=100) as listening, log.open("a") as errors:
         file = listening.fileno()
         command += ["--bind", f"fd://{file}", application]
         with subprocess.Popen(command, cwd=ROOT, pass_fds=[file], stderr=errors) as server:
@@ -175,7 +183,8 @@ def _figures(histories: Sequence[History], stored: Stored, findings: Sequence[Fi
     figures |= {"repeats": len(tries) - len(histories), "replays": sum(answer.is_replay for answer in answers)}
     figures |= {"answers lost": len(tries) - len(answers), **dict(sorted(codes.items()))}
     return figures | {
-        f"found: {kind}": kinds[kind] for kind in ("lost", "twice", "left", "half", "mixed", "sums", "told", "defect")
+        f"found: {kind}": kinds[kind]
+        for kind in ("lost", "twice", "left", "half", "mixed", "sums", "told", "apart", "defect")
     }
 
 

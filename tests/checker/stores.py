@@ -7,7 +7,7 @@ from collections import Counter
 from contextlib import suppress
 from typing import Any
 
-from sqlalchemy import Connection, NullPool, create_engine, select, text
+from sqlalchemy import Connection, Engine, NullPool, create_engine, make_url, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, aliased
 
@@ -34,9 +34,9 @@ _CONNECTED = {
 _KILL = {"postgresql": "SELECT pg_terminate_backend({})", "mysql": "KILL CONNECTION {}"}
 
 _LOCK = {
-    "postgresql": "SELECT id FROM accounts WHERE id <= 6 FOR UPDATE",
-    "mysql": "SELECT id FROM accounts WHERE id <= 6 FOR UPDATE",
-    "sqlite": "BEGIN IMMEDIATE",
+    "postgresql": ["BEGIN", "SELECT id FROM accounts WHERE id <= 6 FOR UPDATE"],
+    "mysql": ["BEGIN", "SELECT id FROM accounts WHERE id <= 6 FOR UPDATE"],
+    "sqlite": ["BEGIN IMMEDIATE"],
 }
 
 
@@ -47,7 +47,7 @@ class Store:
     """
 
     def __init__(self, url: str) -> None:
-        self._engine = create_engine(url, poolclass=NullPool)
+        self._engine = _engine(url)
         self.dialect = self._engine.dialect.name
         self._before = frozenset(self._connected())
 
@@ -76,6 +76,7 @@ class Store:
                 facts=facts,
                 members=frozenset(("reader", *row) for row in session.execute(select(list_readers))),
                 balances={account.id: account.balance for account in session.scalars(select(Account))},
+                seen=self.watch(session.connection()),
             )
 
     def watch(self, connection: Connection) -> frozenset[State]:
@@ -86,7 +87,7 @@ class Store:
 
     def connected(self) -> Connection:
         """A connection on which each statement is a transaction."""
-        return self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        return self._engine.connect()
 
     def wait_until_left(self) -> None:
         """Wait until nobody else is connected, so that nothing can change any more.
@@ -112,9 +113,9 @@ class Store:
         """Keep others from writing to half of the accounts, or to anything, for so long."""
         try:
             with self._engine.connect() as connection:
-                connection.execute(text(_LOCK[self.dialect]))
+                for statement in _LOCK[self.dialect]:
+                    connection.execute(text(statement))
                 time.sleep(seconds)
-                connection.rollback()
         except DBAPIError:  # somebody else had them, or the connection was killed
             return False
         return True
@@ -130,3 +131,20 @@ class Store:
         with self.connected() as connection:
             result = connection.execute(text(statement))
             return list(result.scalars()) if result.returns_rows else []
+
+
+def _engine(url: str) -> Engine:
+    """An engine that does not wait for ever, and asks nothing more of a server when it closes a connection.
+
+    A node of a cluster that is on its way out refuses even what ends a transaction.
+    """
+    is_mysql = make_url(url).get_backend_name() == "mysql"
+    timeouts = dict.fromkeys(["connect_timeout", "read_timeout", "write_timeout"], 10) if is_mysql else {}
+    return create_engine(
+        url,
+        poolclass=NullPool,
+        isolation_level="AUTOCOMMIT",
+        pool_reset_on_return=None,
+        skip_autocommit_rollback=True,
+        connect_args=timeouts,
+    )

@@ -15,15 +15,17 @@ __all__ = ["Target"]
 class Target:
     """An empty database.
 
-    :param url: where it is looked at from outside.
-    :param way: where the application connects to, if that is somewhere else.
+    :param urls: where it is looked at from outside: at each of the servers that have it.
+    :param ways: where an application each connects to, if that is somewhere else.
     :param application: more arguments of `create_app`.
     :param strikes: faults that not every database can have.
-    :param leave: called when the application has ended, before what is stored is looked at.
+    :param leave: called when the applications have ended: what else is to be gone before what is stored is looked at.
+    :param settle: called when nobody is connected any more, and returns when all servers have the same.
     """
 
-    url: str
-    way: str = ""
+    urls: Sequence[str]
+    ways: Sequence[str] = ()
     application: Mapping[str, Any] = field(default_factory=dict)
     strikes: Sequence[Striking] = ()
     leave: Callable[[], object] = lambda: None
+    settle: Callable[[], object] = lambda: None

@@ -22,7 +22,7 @@ SECONDS = 3
 
 def test_nothing_is_lost_or_stored_twice_or_in_part(database_url: str, tmp_path: Path) -> None:
     report = run(
-        Target(url=database_url), Plan(seconds=SECONDS, faults=frozenset(FAULTS), seed=1, intensity=3), tmp_path
+        Target(urls=[database_url]), Plan(seconds=SECONDS, faults=frozenset(FAULTS), seed=1, intensity=3), tmp_path
     )
     assert report.findings == []
     assert report.figures["acknowledged"] > 0
@@ -93,5 +93,6 @@ def test_a_planted_defect_is_found(defect: str, fresh: Callable[[str], str], tmp
     faults = frozenset([fault] if fault else [])
     plans = (Plan(seconds=1, faults=faults, seed=seed, intensity=8, defect=defect) for seed in range(30))
     assert any(
-        kinds & {finding.kind for finding in run(Target(url=fresh(store)), plan, tmp_path).findings} for plan in plans
+        kinds & {finding.kind for finding in run(Target(urls=[fresh(store)]), plan, tmp_path).findings}
+        for plan in plans
     )

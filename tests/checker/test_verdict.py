@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.checker import batches
 from tests.checker.batches import Account, Note, Pair, Prepared
 from tests.checker.histories import Answer, Batch, Fact, History, Loss, State, Try
-from tests.checker.verdict import Stored, judge
+from tests.checker.verdict import Stored, compare, judge
 
 STALE = Answer(409, ("stale",))
 UNAVAILABLE = Answer(503, ("unavailable",))
@@ -271,3 +271,15 @@ def _less(kept: Stored, dice: Random) -> list[Stored]:
         account = dice.choice(sorted(kept.balances))
         worse.append(replace(kept, balances={**kept.balances, account: kept.balances[account] + 1}))
     return worse
+
+
+def test_servers_that_have_stored_the_same() -> None:
+    assert list(compare(stored(*EVERYTHING), [stored(*EVERYTHING), stored(*reversed(EVERYTHING))])) == []
+
+
+@pytest.mark.parametrize("missing", EVERYTHING, ids=lambda batch: batch.kind)
+def test_servers_that_have_not_stored_the_same(missing: Batch) -> None:
+    others = [stored(*EVERYTHING), stored(*(batch for batch in EVERYTHING if batch is not missing))]
+    findings = list(compare(stored(*EVERYTHING), others))
+    assert {finding.kind for finding in findings} == {"apart"}
+    assert all("server 3" in finding.detail for finding in findings)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import NamedTuple
 
 from .histories import Answer, Batch, Fact, History, Outcome, State
 
-__all__ = ["Finding", "Stored", "judge"]
+__all__ = ["Finding", "Stored", "compare", "judge"]
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,8 @@ class Stored:
 class Finding(NamedTuple):
     """A broken promise.
 
-    :param kind: `lost`, `twice`, `left`, `half`, `mixed`, `sums` or `told`; `defect` where it is the log that tells.
+    :param kind: `lost`, `twice`, `left`, `half`, `mixed`, `sums` or `told`; `apart` where servers have not stored the
+        same; `defect` where it is the log that tells.
     :param batch: the id of the batch that it is about, empty for none in particular.
     """
 
@@ -55,6 +56,14 @@ def judge(histories: Sequence[History], stored: Stored) -> list[Finding]:
         *_mixtures([history.batch for history in histories if applied[history.batch.id]], stored),
         *_sums(stored),
     ]
+
+
+def compare(first: Stored, others: Iterable[Stored]) -> Iterator[Finding]:
+    """Where servers that should have stored the same have not."""
+    for number, other in enumerate(others, 2):
+        for part in fields(Stored):
+            if (here := getattr(first, part.name)) != (there := getattr(other, part.name)):
+                yield Finding("apart", "", f"{part.name}, server 1: {here}; server {number}: {there}")
 
 
 def _counts(history: History, times: int) -> Iterator[Finding]:

@@ -26,15 +26,11 @@ class Watcher:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._stop = Event()
-        self.before = self.look()
+        with store.connected() as connection:
+            self.before = store.watch(connection)
         """The states before anything was sent."""
         self.seen: frozenset[State] = frozenset()
         """Those that were seen meanwhile."""
-
-    def look(self) -> frozenset[State]:
-        """The states now."""
-        with self._store.connected() as connection:
-            return self._store.watch(connection)
 
     def __enter__(self) -> Self:
         self._thread = Thread(target=self._go_on)

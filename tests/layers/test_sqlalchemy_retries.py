@@ -649,6 +649,18 @@ class TestWhatIsSaidAtTheCommit:
             assert (notes.plugin.tries, notes.stored) == (1, BEFORE)
 
 
+@pytest.mark.parametrize("code", [1047, 1180, 1205, 1213])
+def test_what_nodes_of_galera_say_of_a_statement(mariadb_url: str, code: int) -> None:
+    notes = Notes(mariadb_url)
+    told = f"SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = {code}, MESSAGE_TEXT = 'secret'"
+    notes.other(f"CREATE TRIGGER say BEFORE INSERT ON notes FOR EACH ROW {told}")
+
+    answer = notes.post(*NEW, plugin=Interruption(later=lambda: notes.other("DROP TRIGGER say")))
+
+    assert (answer.status, notes.plugin.tries) == (200, 2)
+    assert notes.stored == STORED
+
+
 class TestListeners:
     """Code of the application around the commit: what it raises is never taken for an answer of the COMMIT."""
 

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from ...errors import Transient, UnknownOutcome
 
-__all__ = ["commit", "commit_one", "commit_through", "refuse_aborted", "watch"]
+__all__ = ["commit", "commit_one", "commit_through", "is_over", "refuse_aborted", "watch"]
 
 _logger = logging.getLogger(__name__)
 
@@ -21,6 +21,7 @@ _OPEN_STATES = ("08", "40003", "57P02")
 """SQLSTATEs that leave open whether a COMMIT was made, of PostgreSQL, those who speak like it and poolers between."""
 
 _DEADLOCK = 1213
+_NOT_READY = 1047
 _ROLLED_BACK = ("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_INTERRUPT")
 """After which SQLite may have rolled back by itself."""
 
@@ -138,8 +139,10 @@ _IN_ERROR = 3
 def watch(connection: Connection) -> None:
     """Have the commit know of a statement that has ended the transaction, whoever hears of it first.
 
-    After a deadlock, MariaDB rolls back and goes on in a new transaction. Where it has no room, SQLite may roll back
-    and go on in none.
+    After a deadlock, which is also what Galera says to the slower of two, MariaDB rolls back and goes on in a new
+    transaction. Where it has no room, SQLite may roll back and go on in none. A node of Galera that takes no part in
+    its cluster refuses everything, a ROLLBACK as well: what is open ends with the connection, and the next one may
+    lead to another node.
     """
     if connection.dialect.name in ("mysql", "mariadb", "sqlite"):
         connection.info.pop(_LOST, None)
@@ -149,17 +152,25 @@ def watch(connection: Connection) -> None:
 
 def _note_end(context: ExceptionContext) -> None:
     connection, error = context.connection, context.original_exception
-    if connection is None or context.statement is None:
-        return
-    if isinstance(error, sqlite3.Error):
+    code = _code(error)
+    if code == _NOT_READY:
+        context.is_disconnect = True
+    elif connection is None or context.statement is None:
+        return  # a COMMIT or a ROLLBACK, after which there is nothing to go on in
+    elif isinstance(error, sqlite3.Error):
         _note_end_on_sqlite(connection, error)
-    elif (code := (*getattr(error, "args", ()), None)[0]) in _ROLLS_BACK:
+    elif code in _ROLLS_BACK:
         if isinstance(connection.get_transaction(), TwoPhaseTransaction):
             # A branch that was rolled back refuses what SQLAlchemy would end it by; so the connection is closed.
             context.is_disconnect = True
             context.invalidate_pool_on_disconnect = False
         elif code == _DEADLOCK:
             connection.info[_LOST] = True
+
+
+def is_over(error: DBAPIError) -> bool:
+    """Whether nothing is left of a transaction whose ROLLBACK has failed: the database has rolled back by itself."""
+    return error.connection_invalidated or _code(error.orig) == _DEADLOCK
 
 
 def _note_end_on_sqlite(connection: Connection, error: sqlite3.Error) -> None:
@@ -186,6 +197,7 @@ def _is_refusal(error: Exception) -> bool:
 
     It is not where the connection has ended, whatever was heard at last: the server may have been done by then. Nor is
     it what has neither an SQLSTATE nor a number: a driver says that by itself, when it has lost its way in the answer.
+    A node of Galera that is not ready has not even begun.
     """
     if not isinstance(error, DBAPIError):
         return False
@@ -193,7 +205,9 @@ def _is_refusal(error: Exception) -> bool:
     if isinstance(cause, sqlite3.Error):
         return not _sqlite_name(cause).startswith("SQLITE_IOERR")  # such as that of the last fsync
     state = getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None) or ""
-    code = (*getattr(cause, "args", ()), None)[0]
+    code = _code(cause)
+    if code == _NOT_READY:
+        return True
     if error.connection_invalidated or not (state or isinstance(code, int)):
         return False
     return not (state.startswith(_OPEN_STATES) or code in _OPEN_CODES)
@@ -202,3 +216,8 @@ def _is_refusal(error: Exception) -> bool:
 def _sqlite_name(error: sqlite3.Error) -> str:
     """What SQLite calls the error; empty for one of the driver's own."""
     return getattr(error, "sqlite_errorname", "")
+
+
+def _code(cause: BaseException | None) -> object:
+    """The number that MySQL and MariaDB have for an error."""
+    return (*getattr(cause, "args", ()), None)[0]

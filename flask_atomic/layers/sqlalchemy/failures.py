@@ -159,7 +159,7 @@ _MYSQL = {
     ),
     1644: Problem.REFUSAL,
     **dict.fromkeys([1021, 1114], Problem.FULL),
-    **dict.fromkeys([1020, 1040, 1047, 1053, 1158, 1159, 1160, 1161, 1203, 1205, 1213, 1317, 1927], Problem.BUSY),
+    **dict.fromkeys([1020, 1040, 1047, 1053, 1158, 1159, 1160, 1161, 1180, 1203, 1205, 1213, 1317, 1927], Problem.BUSY),
     **dict.fromkeys([1402, 1613, 1614], Problem.BUSY),
     **dict.fromkeys([1969, 2002, 2003, 2006, 2013, 2014, 2055, 3024, 3101], Problem.BUSY),
 }

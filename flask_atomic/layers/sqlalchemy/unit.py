@@ -13,7 +13,7 @@ from sqlalchemy.orm import InstanceState, Mapper, Session
 from sqlalchemy.orm.attributes import set_committed_value
 
 from ...errors import Code, ConfigurationError, NotFound, OperationFailed, Unprocessable
-from .commit import commit, watch
+from .commit import commit, is_over, watch
 from .isolation import check, forget_level, set_level
 from .model import Model, identity_of, state_of
 from .rows import Link, Rows, adds_unnoticed, is_plain
@@ -117,11 +117,11 @@ class Unit:
         commit(self._session, {self._session.connection(bind_arguments=_leading_to(place)) for place in self._binds})
 
     def rollback(self) -> None:
-        """Roll back and close. Where a connection is lost, its database rolls back by itself."""
+        """Roll back and close."""
         try:
             self._roll_back()
         except DBAPIError as error:
-            if not error.connection_invalidated:
+            if not is_over(error):
                 raise
         finally:
             self._close()
