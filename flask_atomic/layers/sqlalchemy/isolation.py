@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.orm import Mapper, Session
+from sqlalchemy.orm import Mapper, Session, SessionTransaction
 
 from ...errors import ConfigurationError
 
@@ -59,13 +59,14 @@ def early_bind(open_session: Callable[[], Session], mapper: Mapper[Any]) -> Engi
 def set_level(session: Session, level: str) -> None:
     """Have every transaction of the session be of that level, whoever begins it."""
     get_bind = session.get_bind
-    known: dict[Engine | Connection, Engine | Connection] = {}
+    connected: dict[Engine | Connection, SessionTransaction | None] = {}
 
     def get_bind_at_level(*args: Any, **kwargs: Any) -> Engine | Connection:
         bind = get_bind(*args, **kwargs)
-        if bind not in known:
-            known[bind] = bind.execution_options(isolation_level=level)
-        return known[bind]
+        if connected.get(bind) is not session.get_transaction() or bind not in connected:
+            session.connection(bind_arguments={"bind": bind}, execution_options={"isolation_level": level})
+            connected[bind] = session.get_transaction()
+        return bind
 
     vars(session)["get_bind"] = get_bind_at_level
 
