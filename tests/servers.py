@@ -241,8 +241,10 @@ def preparing_postgresql(*, durable: bool = False) -> Iterator[URL]:
         }
         options = [option for key, value in settings.items() for option in ("-c", f"{key}={value}")]
         server = [programs / "postgres", "-D", data, "-k", folder, *options]
-        with _running(server, listening_at=f"{folder}/.s.PGSQL.5432", user=user, cwd=folder, stop=signal.SIGINT):
-            yield URL.create(POSTGRESQL_URL.drivername, name, database="postgres", query={"host": str(folder)})
+        url = URL.create(POSTGRESQL_URL.drivername, name, database="postgres", query={"host": str(folder)})
+        address = f"{folder}/.s.PGSQL.5432"
+        with _running(server, url, listening_at=address, user=user, cwd=folder, stop=signal.SIGINT):
+            yield url
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -286,13 +288,17 @@ def _mariadb_server() -> Iterator[URL]:
         subprocess.run(install, check=True)
         address = f"{folder}/socket"
         hasty = ["--innodb-flush-log-at-trx-commit=2", "--skip-innodb-doublewrite"]  # it is thrown away at the end
-        with _running([daemon, *options, *hasty, "--skip-networking", f"--socket={address}"], listening_at=address):
-            yield URL.create(MARIADB_URL.drivername, "root", host="localhost", query={"unix_socket": address})
+        url = URL.create(MARIADB_URL.drivername, "root", host="localhost", query={"unix_socket": address})
+        with _running(
+            [daemon, *options, *hasty, "--skip-networking", f"--socket={address}"], url, listening_at=address
+        ):
+            yield url
 
 
 @contextmanager
 def _running(
     command: Sequence[str | Path],
+    url: URL,
     *,
     listening_at: str,
     user: str | None = None,
@@ -302,9 +308,9 @@ def _running(
     with subprocess.Popen(command, user=user, cwd=cwd) as process:
         try:
             deadline = time.monotonic() + START_SECONDS
-            while not _listens(listening_at):
+            while not (_listens(listening_at) and _answers(url)):  # PostgreSQL listens before it answers
                 if process.poll() is not None or time.monotonic() > deadline:
-                    raise ServerMissing(f"{command} was started, but does not listen.")
+                    raise ServerMissing(f"{command} was started, but does not answer.")
                 time.sleep(0.05)
             yield
         finally:
