@@ -8,6 +8,7 @@ layers read, `purge` has them forget, and `recover` has them end what requests h
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 import click
 from flask.cli import ScriptInfo, pass_script_info
@@ -20,6 +21,8 @@ from .probe import probe
 from .repeats import forget
 
 __all__ = ["atomic"]
+
+_FAILURES = (ConfigurationError, OperationFailed, PluginDefect)
 
 
 @click.group()
@@ -55,18 +58,9 @@ def check(info: ScriptInfo, connect: bool) -> None:
 
 
 def _connect(info: ScriptInfo, heading: str, plugins: Plugins) -> None:
-    """Have each layer read.
-
-    :raises ClickException: if one fails, whatever for.
-    """
-    try:
-        with info.load_app().app_context():
-            probe(plugins)
-    except OperationFailed as failure:
-        raise click.ClickException(f"{heading}: {failure.detail}") from failure
-    except PluginDefect as defect:
-        reason = defect.__cause__
-        raise click.ClickException(f"{heading}: {defect}" + (f" {reason}" if reason else "")) from defect
+    """Have each layer read."""
+    with _told(heading), info.load_app().app_context():
+        probe(plugins)
 
 
 @atomic.command()
@@ -74,11 +68,8 @@ def _connect(info: ScriptInfo, heading: str, plugins: Plugins) -> None:
 def purge(info: ScriptInfo) -> None:
     """Forget the answers under idempotency keys that have expired."""
     for heading, plugins in _endpoints(info):
-        try:
-            with info.load_app().app_context():
-                forgotten = forget(plugins.layers)
-        except OperationFailed as failure:
-            raise click.ClickException(f"{heading}: {failure.detail}") from failure
+        with _told(heading), info.load_app().app_context():
+            forgotten = forget(plugins.layers)
         for layer, count in forgotten.items():
             click.echo(f"{heading}: {count} forgotten by '{layer.name}'")
 
@@ -115,12 +106,12 @@ def _recover(layer: Layer, older_than: float, *, dry_run: bool) -> bool:
     try:
         ended = () if dry_run else layer.recover(older_than=older_than)
         left = layer.in_doubt()
-    except OperationFailed as failed:
+    except _FAILURES as failed:
         failure = failed
     rows = [_in_doubt(each, "ended") for each in ended] + [_in_doubt(each, "left") for each in left]
     _show(["store", "transaction", "age", "decision", ""], rows)
     if failure is not None:
-        click.echo(f"Error: {failure.detail}", err=True)
+        click.echo(f"Error: {_reason(failure)}", err=True)
     return failure is None and all(each.age < older_than for each in left)
 
 
@@ -129,11 +120,28 @@ def _in_doubt(doubt: InDoubt, outcome: str) -> list[str]:
 
 
 def _check(info: ScriptInfo, heading: str, layer: Layer) -> None:
+    with _told(f"{heading}: '{layer.name}'"), info.load_app().app_context():
+        layer.check()
+
+
+@contextmanager
+def _told(subject: str) -> Iterator[None]:
+    """Raise what a layer raises as a reason.
+
+    :raises ClickException: if one fails, whatever for.
+    """
     try:
-        with info.load_app().app_context():
-            layer.check()
-    except (ConfigurationError, OperationFailed) as failure:
-        raise click.ClickException(f"{heading}: '{layer.name}': {failure}") from failure
+        yield
+    except _FAILURES as failure:
+        raise click.ClickException(f"{subject}: {_reason(failure)}") from failure
+
+
+def _reason(failure: Exception) -> str:
+    """What was raised, and what that comes from: a mistake of set-up, or else the words of a driver."""
+    cause = failure.__cause__
+    while cause is not None and cause.__cause__ is not None and not isinstance(cause, ConfigurationError):
+        cause = cause.__cause__
+    return str(failure) if cause is None else f"{failure} {cause}"
 
 
 def _endpoints(info: ScriptInfo) -> Iterator[tuple[str, Plugins]]:

@@ -207,7 +207,9 @@ class TestConnect:
     def test_a_store_that_is_not_there(self) -> None:
         result = self.check("postgresql+psycopg://postgres@127.0.0.1:1/test")
 
-        assert result.stderr == "Error: atomic (/api/operations): The store is busy or cannot be reached.\n"
+        assert result.stderr.startswith(
+            "Error: atomic (/api/operations): The store is busy or cannot be reached. connection failed: "
+        )
 
     def test_an_engine_that_is_not_known_before(self) -> None:
         db = SQLAlchemy(engine_options={"isolation_level": "AUTOCOMMIT"})

@@ -140,3 +140,14 @@ def test_an_application_that_was_not_used_yet_recovers(shop: Shop) -> None:
     with app.app_context():
         assert post(app.test_client(), *BOTH).status == 200
     assert len({Decisions(DECISIONS).owner(shop.seen[0]) for _ in range(2)}) == 1
+
+
+def test_what_cannot_be_reached_is_told_in_a_line(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
+    """With the reason, and without a traceback."""
+    binds = {**engines(shop.urls), Invoices: create_engine("postgresql+psycopg://postgres@127.0.0.1:1/books")}
+
+    assert shop._replace(app=application(binds)).recover() == 1
+
+    (entry,) = [each for each in caplog.records if each.name == "flask_atomic.layers.sqlalchemy.recovery"]
+    told = "postgresql://127.0.0.1:1/books cannot be asked what it has prepared: connection failed: "
+    assert (entry.getMessage()[: len(told)], entry.exc_info, "\n" in entry.getMessage()) == (told, None, False)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Engine
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError, StatementError
 
 from ...errors import Transient
 from ...hookspecs import InDoubt
@@ -56,8 +56,8 @@ class Recovery:
         for engine in self.others:
             try:
                 branches = list(self._branches(engine))
-            except SQLAlchemyError:
-                _logger.warning("%s cannot be asked what it has prepared.", label(engine), exc_info=True)
+            except SQLAlchemyError as error:
+                _logger.warning("%s cannot be asked what it has prepared: %s", label(engine), _told(error))
                 unreached.append(label(engine))
                 continue
             for xid in branches:
@@ -76,8 +76,8 @@ class Recovery:
             decision = self.decisions.settle(self.decisive, xid, in_time=False)
             assert decision is not None  # nothing is too late here
             finish(engine, xid, decision)
-        except SQLAlchemyError:
-            _logger.warning("The part of transaction %s in %s stays.", xid.id, label(engine), exc_info=True)
+        except SQLAlchemyError as error:
+            _logger.warning("The part of transaction %s in %s stays: %s", xid.id, label(engine), _told(error))
             return None
         return decision
 
@@ -87,6 +87,11 @@ class Recovery:
 
 def _in_doubt(xid: Xid, engine: Engine, decision: str | None) -> InDoubt:
     return InDoubt(label(engine), str(xid), _age(xid), decision)
+
+
+def _told(error: SQLAlchemyError) -> str:
+    """The words of the driver on one line: whoever runs the recovery needs no traceback."""
+    return " ".join(str(error.orig if isinstance(error, StatementError) else error).split())
 
 
 def _age(xid: Xid) -> float:
