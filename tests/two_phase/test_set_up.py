@@ -9,12 +9,12 @@ from click.testing import CliRunner
 from flask import Flask
 from flask.cli import ScriptInfo
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import MetaData, Table, create_engine
-from sqlalchemy.orm import scoped_session, sessionmaker
+from sqlalchemy import Integer, MetaData, Table, create_engine
+from sqlalchemy.orm import mapped_column, scoped_session, sessionmaker
 
 from flask_atomic import Atomic, ConfigurationError, cli
 from flask_atomic.layers.sqlalchemy import TwoPhaseSQLAlchemyLayer, decisions_table
-from tests.application import post
+from tests.application import post, schema
 from tests.servers import engines_disposed
 from tests.two_phase.shop import DECISIONS, Orders, application, create_tables, engines
 from tests.two_phase.stores import Stores
@@ -57,9 +57,56 @@ class TestDatabases:
             create_tables({Orders: binds[Orders]})
 
             assert check.exit_code == 1
-            assert "The store is busy or cannot be reached." in check.stderr
+            assert "The store is busy or cannot be reached. connection failed: " in check.stderr
             assert post(app.test_client(), BOTH[0]).status == 200
             assert post(app.test_client(), *BOTH).status == 503
+
+    def test_the_one_that_decides_is_away(self, mariadb_url: str) -> None:
+        with engines_disposed():
+            app = application(engines([NOWHERE, mariadb_url]))
+            check = CliRunner().invoke(cli.atomic, ["check"], obj=ScriptInfo(create_app=lambda: app))
+
+        assert check.exit_code == 1
+        assert "'sqlalchemy': The store is busy or cannot be reached. connection failed: " in check.stderr
+
+    @pytest.mark.parametrize("arguments", [["check", "--connect"], ["recover"], ["recover", "--dry-run"]])
+    def test_the_table_of_the_decisions_is_missing(self, arguments: list[str], sqlite_url: str) -> None:
+        with engines_disposed():
+            app = application(engines([sqlite_url]))
+            command = CliRunner().invoke(cli.atomic, arguments, obj=ScriptInfo(create_app=lambda: app))
+
+        assert command.exit_code == 1
+        assert "raised ConfigurationError. The table atomic_decisions cannot be used in sqlite:///" in command.stderr
+        assert "make it as those of the models are made, by a migration" in command.stderr
+
+    def test_a_class_that_is_nowhere(self, sqlite_url: str) -> None:
+        db = SQLAlchemy()
+        decisions = decisions_table(db.metadata)
+        invoice = type(
+            "Invoice", (db.Model,), {"__bind_key__": "books", "id": mapped_column(Integer, primary_key=True)}
+        )
+        atomic = Atomic(TwoPhaseSQLAlchemyLayer(db, decisions))
+        atomic.resource(schema("invoices"), model=invoice)
+        app = Flask("shop")
+        app.config["SQLALCHEMY_DATABASE_URI"] = sqlite_url
+        db.init_app(app)
+
+        with pytest.raises(ConfigurationError, match=r"database Invoice is: .*'books'.*SQLALCHEMY_BINDS"):
+            app.register_blueprint(atomic.blueprint)
+
+    @pytest.mark.parametrize(
+        ("level", "told"), [("READ COMMITTED", "is none that sqlite has"), (None, "is set to AUTOCOMMIT")]
+    )
+    def test_an_isolation_level_that_cannot_be(self, level: str | None, told: str, sqlite_url: str) -> None:
+        """Also one of an engine that is known only when all types are claimed, as those of Flask-SQLAlchemy are."""
+        db = SQLAlchemy(engine_options={} if level else {"isolation_level": "AUTOCOMMIT"})
+        atomic = Atomic(TwoPhaseSQLAlchemyLayer(db, decisions_table(db.metadata), isolation_level=level))
+        app = Flask("shop")
+        app.config["SQLALCHEMY_DATABASE_URI"] = sqlite_url
+        db.init_app(app)
+
+        with pytest.raises(ConfigurationError, match=told):
+            app.register_blueprint(atomic.blueprint)
 
     def test_flask_sqlalchemy_that_comes_too_late(self) -> None:
         db = SQLAlchemy()

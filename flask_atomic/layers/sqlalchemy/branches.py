@@ -13,7 +13,7 @@ from ...errors import ConfigurationError
 from .decisions import COMMIT
 from .xids import Xid
 
-__all__ = ["check", "finish", "has_branches", "label", "prepared"]
+__all__ = ["check", "finish", "has_branches", "label", "prepared", "reach"]
 
 
 class _Statements(NamedTuple):
@@ -53,12 +53,18 @@ def check(engine: Engine) -> None:
             f"TwoPhaseSQLAlchemyLayer the decisions_table(...) of its metadata. Or keep these models in PostgreSQL or "
             f"MariaDB, or let another layer serve them."
         )
-    with _outside_transactions(engine) as connection:
-        connection.detach()  # what is left in the pool at start-up, workers that are forked would share
+    with _alone(engine) as connection:
         if engine.dialect.name == "postgresql":
             _check_postgresql(connection, label(engine))
         else:
             _check_mysql(connection, label(engine))
+
+
+def reach(engine: Engine) -> None:
+    """See that the database can be connected to."""
+    if engine.dialect.name != "sqlite":  # it is no server, and may be in the very connection
+        with _alone(engine):
+            pass
 
 
 def _check_postgresql(connection: Connection, name: str) -> None:
@@ -101,6 +107,14 @@ def finish(engine: Engine, xid: Xid, decision: str) -> None:
     except DBAPIError:
         if xid in prepared(engine):
             raise
+
+
+@contextmanager
+def _alone(engine: Engine) -> Iterator[Connection]:
+    """A connection that is not left in the pool: at start-up, workers that are forked would share it."""
+    with _outside_transactions(engine) as connection:
+        connection.detach()
+        yield connection
 
 
 @contextmanager

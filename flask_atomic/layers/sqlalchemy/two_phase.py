@@ -7,12 +7,13 @@ from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Engine, Table
-from sqlalchemy.exc import SQLAlchemyError, UnboundExecutionError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError, UnboundExecutionError
 from sqlalchemy.orm import Mapper, scoped_session, sessionmaker
 
 from ...errors import ConfigurationError
 from ...hookspecs import InDoubt, Resource, hookimpl
-from .branches import check, has_branches
+from . import isolation
+from .branches import check, has_branches, label, reach
 from .commit import commit_through
 from .databases import Databases, RoutedSession
 from .decisions import Decisions, is_declared, tells_time
@@ -61,9 +62,13 @@ class TwoPhaseSQLAlchemyLayer(SQLAlchemyLayer):
         """Look at the databases of all types, as far as they can be reached."""
         with self._open_routed() as session, _failing():
             decisive = self._decisive(session)
-            for engine in _engines(session, [mapped.model.mapper for mapped in self._mapped.values()]):
-                if engine is not decisive:
-                    check(engine)
+            bound = dict.fromkeys(_bound(session, mapped.model.mapper) for mapped in self._mapped.values())
+            others = [engine for engine in bound if engine is not decisive]
+            for engine in (decisive, *others):
+                isolation.check(engine, self._isolation_level)
+            for engine in others:
+                check(engine)
+            reach(decisive)
 
     # ------------------------------------------------------------------------------------------- the unit of work
 
@@ -100,7 +105,16 @@ class TwoPhaseSQLAlchemyLayer(SQLAlchemyLayer):
 
     def _owner(self, decisive: Engine) -> str:
         if decisive not in self._owners:
-            self._owners[decisive] = self._decisions.owner(decisive)
+            try:
+                self._owners[decisive] = self._decisions.owner(decisive)
+            except DBAPIError as error:
+                if failure_of(error, ()) is not None:
+                    raise
+                raise ConfigurationError(
+                    f"The table {self._decisions.table.name} cannot be used in {label(decisive)}. It was declared by "
+                    f"decisions_table(metadata); make it as those of the models are made, by a migration or by "
+                    f"metadata.create_all()."
+                ) from error
         return self._owners[decisive]
 
     def _check_once(self, engine: Engine) -> None:
@@ -178,6 +192,21 @@ def _routed(sessions: Any) -> Callable[[], RoutedSession]:
         )
     made: Any = type(f"Routed{factory.class_.__name__}", (RoutedSession, factory.class_), {})
     return lambda: made(**{**factory.kw, "twophase": False, "join_transaction_mode": "rollback_only"})
+
+
+def _bound(session: RoutedSession, mapper: Mapper[Any]) -> Engine:
+    """The engine that the session has for a class.
+
+    :raises ConfigurationError: if it has none.
+    """
+    try:
+        return session.get_bind(mapper).engine
+    except UnboundExecutionError as error:
+        raise ConfigurationError(
+            f"The session does not know in which database {mapper.class_.__name__} is: {error} With "
+            f"Flask-SQLAlchemy, put its __bind_key__ into SQLALCHEMY_BINDS; otherwise, the class into "
+            f"sessionmaker(binds={{...}})."
+        ) from error
 
 
 def _engines(session: RoutedSession, mappers: Sequence[Mapper[Any]]) -> list[Engine]:
