@@ -77,6 +77,7 @@ class TestDatabases:
 
         assert command.exit_code == 1
         assert "raised ConfigurationError. The table atomic_decisions cannot be used in sqlite:///" in command.stderr
+        assert "no such table: atomic_decisions. It was declared by decisions_table(metadata); " in command.stderr
         assert "make it as those of the models are made, by a migration" in command.stderr
 
     def test_a_class_that_is_nowhere(self, sqlite_url: str) -> None:

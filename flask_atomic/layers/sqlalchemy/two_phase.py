@@ -110,10 +110,11 @@ class TwoPhaseSQLAlchemyLayer(SQLAlchemyLayer):
             except DBAPIError as error:
                 if failure_of(error, ()) is not None:
                     raise
+                reason = str(error.orig).partition("\n")[0]
                 raise ConfigurationError(
-                    f"The table {self._decisions.table.name} cannot be used in {label(decisive)}. It was declared by "
-                    f"decisions_table(metadata); make it as those of the models are made, by a migration or by "
-                    f"metadata.create_all()."
+                    f"The table {self._decisions.table.name} cannot be used in {label(decisive)}: {reason}. It was "
+                    f"declared by decisions_table(metadata); make it as those of the models are made, by a migration "
+                    f"or by metadata.create_all()."
                 ) from error
         return self._owners[decisive]
 
