@@ -83,10 +83,12 @@ class Rows:
     """The plain rows of one unit.
 
     :param session: the session of the unit.
+    :param connection: gives its connection to the database of a model.
     """
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, connection: Callable[[Model], Connection]) -> None:
         self._session = session
+        self._connection = connection
         self._new: dict[Model, list[_New]] = {}
         self._changed: dict[Model, dict[InstanceState[Any], tuple[Any, dict[str, Any]]]] = {}
         self._removed: dict[Model, dict[Any, Any]] = {}
@@ -258,9 +260,6 @@ class Rows:
         tells = dialect.supports_sane_multi_rowcount if len(parameters) > 1 else dialect.supports_sane_rowcount
         if tells and result.rowcount != len(parameters):
             raise NotFound("The resource was removed meanwhile.")
-
-    def _connection(self, model: Model) -> Connection:
-        return self._session.connection(bind_arguments={"mapper": model.mapper})
 
     def _in_order(self) -> Sequence[Model]:
         """The models of new rows, those that are referred to first."""

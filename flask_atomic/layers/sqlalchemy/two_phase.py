@@ -165,7 +165,7 @@ class _TwoPhaseUnit(Unit):
         super().__init__(session, shared=False, isolation_level=None, computes=computes)
         self._databases = databases
 
-    def _note_written(self, bind: object) -> None:
+    def _note_written(self, connection: object) -> None:
         """Let the unit write to any number of databases."""
 
     def _commit(self) -> None:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from functools import cached_property
 from typing import Any, cast
 
-from sqlalchemy import Connection, CursorResult, Engine, Executable, Table, select
+from sqlalchemy import Connection, CursorResult, Executable, Table, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import InstanceState, Mapper, Session
 from sqlalchemy.orm.attributes import set_committed_value
@@ -45,13 +45,13 @@ class Unit:
 
     def __init__(self, session: Session, *, shared: bool, isolation_level: str | None, computes: bool = True) -> None:
         self._session = session
-        self._rows = Rows(session)
+        self._rows = Rows(session, self._connection)
         self._shared = shared
         self._isolation_level = isolation_level
         self._computes = computes
         self._autoflush = session.autoflush
-        self._binds: dict[Place, Engine | Connection] = {}
-        self._written_binds: list[Engine | Connection] = []
+        self._connections: dict[Place, Connection] = {}
+        self._written_connections: list[Connection] = []
         self._kept: dict[InstanceState[Any], Any] = {}  # the session itself refers to entities weakly
         self._written: dict[Model, dict[InstanceState[Any], Any]] = {}
         self._removed: dict[Model, list[Any]] = {}
@@ -114,7 +114,7 @@ class Unit:
             self._close()
 
     def _commit(self) -> None:
-        commit(self._session, {self._session.connection(bind_arguments=_leading_to(place)) for place in self._binds})
+        commit(self._session, {self._connection(place) for place in tuple(self._connections)})
 
     def rollback(self) -> None:
         """Roll back and close."""
@@ -153,7 +153,7 @@ class Unit:
 
     def chunks(self, model: Model, ids: Sequence[Any]) -> Iterator[Sequence[Any]]:
         """The ids that the database can compare, in parts of which each fits into one statement."""
-        dialect = self._bind(model).dialect
+        dialect = self._connection(model).dialect
         fitting = [id_ for id_ in ids if model.key.fits(id_, dialect)]
         size = max(dialect.insertmanyvalues_max_parameters - _OTHER_PARAMETERS, 1)
         return (fitting[start : start + size] for start in range(0, len(fitting), size))
@@ -179,14 +179,14 @@ class Unit:
         """
         if model in self._written:
             return
-        self._note_written(self._bind(model))
+        self._note_written(self._connection(model))
         self._written[model] = {}
 
-    def _note_written(self, bind: Engine | Connection) -> None:
-        if bind not in self._written_binds:
-            if self._written_binds and not self._session.twophase:
+    def _note_written(self, connection: Connection) -> None:
+        if connection not in self._written_connections:
+            if self._written_connections and not self._session.twophase:
                 raise NotAtomic("Resources that are kept in different databases cannot be changed by one request.")
-            self._written_binds.append(bind)
+            self._written_connections.append(connection)
 
     @property
     def writing(self) -> Mapping[Model, object]:
@@ -390,20 +390,20 @@ class Unit:
 
     def execute(self, place: Place, statement: Executable) -> CursorResult[Any]:
         """Run a statement in the database of a model or a table."""
-        self._bind(place)
+        self._connection(place)
         return cast("CursorResult[Any]", self._session.execute(statement, bind_arguments=_leading_to(place)))
 
-    def _bind(self, place: Place) -> Engine | Connection:
-        """The database of a model or a table, connected to."""
-        bind = self._binds.get(place)
-        if bind is None:
-            arguments = _leading_to(place)
-            bind = self._session.get_bind(**arguments)
-            if bind not in self._binds.values():
-                check(bind, self._isolation_level)
-                watch(self._session.connection(bind_arguments=arguments))
-            self._binds[place] = bind
-        return bind
+    def _connection(self, place: Place) -> Connection:
+        """The connection of the session to the database of a model or a table."""
+        connection = self._connections.get(place)
+        if connection is None or connection.closed:  # by somebody who has ended the transaction
+            bind = self._session.get_bind(**_leading_to(place))
+            check(bind, self._isolation_level)
+            connection = self._session.connection(bind_arguments={"bind": bind})
+            if connection not in self._connections.values():
+                watch(connection)
+            self._connections[place] = connection
+        return connection
 
 
 def _leading_to(place: Place) -> Any:
