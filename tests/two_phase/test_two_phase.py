@@ -17,6 +17,7 @@ from flask_atomic import hookimpl
 from flask_atomic.layers.sqlalchemy import TwoPhaseSQLAlchemyLayer
 from tests.application import Answer, add, post, remove, update
 from tests.proxy import Proxy
+from tests.servers import wait_for_a_waiter
 from tests.two_phase.points import at
 from tests.two_phase.rounds import Shop, open_shop
 from tests.two_phase.shop import BASES, DECISIONS, Invoice, Invoices, Order, Orders, application, engine, engines
@@ -237,7 +238,8 @@ class TestRetries:
 
             def act() -> None:
                 waiting.start()
-                self._wait_until_waiting(mariadb_branch.seen[1])
+                with mariadb_branch.seen[1].connect() as looking:
+                    wait_for_a_waiter(looking)
 
             plugin = Between(act)
             ending = Thread(target=lambda: (waiting.join(), connection.rollback()))
@@ -253,11 +255,6 @@ class TestRetries:
         assert (serving.status, plugin.tries) == (200, 2)
         assert (mariadb_branch.stored("a"), mariadb_branch.stored("b")) == ([False, True], [False, True])
         other.dispose()
-
-    def _wait_until_waiting(self, engine: Engine) -> None:
-        with engine.connect() as connection:
-            while not connection.exec_driver_sql("SELECT count(*) FROM information_schema.innodb_lock_waits").scalar():
-                pass
 
 
 class _Ending:
