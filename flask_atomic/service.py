@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import TypeVar
 
 from . import document, execution, href, planning, strictjson
 from .context import current_request
 from .errors import RequestFailed
+from .garbage import left_alone
 from .idempotency import Idempotency
 from .loggers import defects
+from .operations import Operation
 from .plugins import Plugins
 from .repeats import Repeats
 from .resources import Catalog, Record
 from .retries import Retries
 from .settings import Settings
+from .steps import Plan
 
 __all__ = ["Service"]
 
 Answer = TypeVar("Answer")
+
+_LARGE = 16_384
+"""How long the document of a large request is: it has about a hundred operations."""
 
 
 class Service:
@@ -56,18 +63,28 @@ class Service:
         :raises RequestFailed: if the request is refused; nothing was changed then, unless the code is
             `partly-committed` or `outcome-unknown`.
         """
-        operations = document.read(
+        with left_alone() if len(body) >= _LARGE else nullcontext():
+            operations = self._read(body, endpoint, elsewhere)
+            current_request.operations = len(operations)
+            members, answer = self.settings.max_members, self.settings.max_answer
+            plan = planning.plan(operations, self.plugins, max_members=members, max_answer=answer)
+            return self._perform(plan, present, idempotency)
+
+    def _read(
+        self, body: bytes | str, endpoint: href.Endpoint, elsewhere: href.Elsewhere | None
+    ) -> Sequence[Operation]:
+        return document.read(
             strictjson.parse(body, self.settings.max_depth, self.settings.max_values),
             lambda reference: href.resolve(reference, endpoint, self.catalog, elsewhere),
             self.settings.max_operations,
         )
-        current_request.operations = len(operations)
-        plan = planning.plan(
-            operations,
-            self.plugins,
-            max_members=self.settings.max_members,
-            max_answer=self.settings.max_answer,
-        )
+
+    def _perform(
+        self,
+        plan: Plan,
+        present: Callable[[Sequence[Record]], Answer],
+        idempotency: Idempotency[Answer] | None,
+    ) -> Answer:
         repeats = None if idempotency is None else Repeats(plan, self.plugins, idempotency)
         try:
             records, answer = execution.perform(

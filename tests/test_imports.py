@@ -15,6 +15,7 @@ ORDER = [
     "errors",
     "strictjson",
     "compactjson",
+    "garbage",
     "operations",
     "document",
     "context",
