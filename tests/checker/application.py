@@ -10,16 +10,35 @@ from typing import Any, ClassVar
 from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
 from marshmallow_jsonapi import Schema, fields
-from sqlalchemy import Column, ForeignKey, String, Table, event, make_url
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+from sqlalchemy import Column, Engine, ForeignKey, String, Table, event, make_url
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship, sessionmaker
 
 from example.database import set_up_sqlite
 from flask_atomic import Atomic, Transient, hookimpl
-from flask_atomic.layers.sqlalchemy import SQLAlchemyLayer, idempotency_table
+from flask_atomic.layers.sqlalchemy import (
+    SQLAlchemyLayer,
+    TwoPhaseSQLAlchemyLayer,
+    decisions_table,
+    idempotency_table,
+)
 
 from .planted import LAYERS
 
-__all__ = ["Account", "Entry", "Half", "Lamp", "List", "Model", "Note", "Receipt", "create_app", "list_readers"]
+__all__ = [
+    "Account",
+    "Entry",
+    "Half",
+    "Lamp",
+    "List",
+    "Model",
+    "Note",
+    "Receipt",
+    "create_app",
+    "endpoint",
+    "list_readers",
+    "sessions",
+    "two_phase_layer",
+]
 
 
 class Model(DeclarativeBase):
@@ -109,6 +128,10 @@ class Receipt(Model):
 
 db = SQLAlchemy(metadata=Model.metadata)
 idempotency_table(Model.metadata)
+DECISIONS = decisions_table(Model.metadata)
+
+BESIDE = (Half, Lamp, Receipt)
+"""What is in the second database, if there are two. No foreign key leads from one to the other."""
 
 
 def to_one(type_: str) -> fields.Relationship:
@@ -231,6 +254,24 @@ READ_WHAT_IS_COMMITTED = "SET SESSION wsrep_sync_wait = 7"
 """Has a transaction on a node of Galera begin with what is committed on the others."""
 
 
+def sessions(engine: Engine, beside: Engine) -> sessionmaker[Session]:
+    """What opens sessions on two databases; both may be the same."""
+    return sessionmaker(engine, binds=dict.fromkeys(BESIDE, beside))
+
+
+def two_phase_layer(engine: Engine, beside: Engine) -> TwoPhaseSQLAlchemyLayer:
+    """The layer over two databases, the first of which decides."""
+    return TwoPhaseSQLAlchemyLayer(sessions(engine, beside), DECISIONS)
+
+
+def endpoint(layer: SQLAlchemyLayer, *plugins: object) -> Atomic:
+    """The endpoint with all models in the layer."""
+    atomic = Atomic(layer, *plugins)
+    for schema, model in TYPES.items():
+        atomic.resource(schema, model=model)
+    return atomic
+
+
 def create_app(
     url: str,
     small_pool: bool = False,
@@ -238,6 +279,7 @@ def create_app(
     defect: str = "",
     pooled: bool = False,
     clustered: bool = False,
+    beside: str = "",
 ) -> Flask:
     """Return the application.
 
@@ -246,25 +288,30 @@ def create_app(
     :param defect: the defect that is planted, one of `planted.LAYERS`.
     :param pooled: whether PgBouncer is between the application and the database.
     :param clustered: whether the server is a node of several, others of which clients use as well.
+    :param beside: the URL of a second database, empty for none.
     """
     logging.basicConfig(format="%(asctime)s %(process)d %(name)s %(message)s")
     logging.getLogger("flask_atomic.attempts").setLevel(logging.INFO)
-    dialect = make_url(url).get_backend_name()
+    dialect = _dialect(url)
     pool = {"pool_size": 2, "max_overflow": 0, "pool_timeout": 1} if small_pool else {}
     app = Flask(__name__)
     app.config["SQLALCHEMY_DATABASE_URI"] = url
     options = {"connect_args": POOLED} if pooled else ENGINE_OPTIONS[dialect]
     app.config["SQLALCHEMY_ENGINE_OPTIONS"] = {**options, **pool}
     app.config["ATOMIC_IDEMPOTENCY"] = "optional"
+    if beside:
+        app.config["SQLALCHEMY_BINDS"] = {"beside": {"url": beside, **ENGINE_OPTIONS[_dialect(beside)], **pool}}
     db.init_app(app)
-    atomic = Atomic(LAYERS.get(defect, SQLAlchemyLayer)(db), *([Failing(fails_once_in)] if fails_once_in else []))
-    for schema, model in TYPES.items():
-        atomic.resource(schema, model=model)
-    app.register_blueprint(atomic.blueprint)
     with app.app_context():
+        layer = two_phase_layer(db.engine, db.engines["beside"]) if beside else LAYERS.get(defect, SQLAlchemyLayer)(db)
+        app.register_blueprint(endpoint(layer, *([Failing(fails_once_in)] if fails_once_in else [])).blueprint)
         set_up_sqlite(db.engine)
         if dialect == "sqlite":
             event.listen(db.engine, "connect", lambda connection, _: connection.execute("PRAGMA busy_timeout = 1000"))
         if clustered:
             event.listen(db.engine, "connect", lambda connection, _: connection.query(READ_WHAT_IS_COMMITTED))
     return app
+
+
+def _dialect(url: str) -> str:
+    return make_url(url).get_backend_name()

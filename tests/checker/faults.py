@@ -34,6 +34,7 @@ FAULTS: Mapping[str, frozenset[str]] = {
     "pooler": frozenset({"postgresql"}),
     "disk": frozenset({"sqlite"}),
     "nodes": frozenset({"mysql"}),
+    "recovery": _SERVERS,
 }
 """The faults, and the dialects of the databases that can have them."""
 

@@ -14,13 +14,14 @@ from .nodes import on_galera
 from .own_servers import own_mariadb, own_postgresql
 from .pgbouncer import behind_pgbouncer
 from .targets import Target
+from .two_databases import two_databases
 
 __all__ = ["STORES", "opened"]
 
 _OWN = {"postgresql": own_postgresql, "mariadb": own_mariadb}
 _COMMON = {"postgresql": postgresql_database, "mariadb": mariadb_database}
 
-STORES = ("sqlite", "full-disk", *_COMMON, "pgbouncer", "galera")
+STORES = ("sqlite", "full-disk", *_COMMON, "pgbouncer", "galera", "two-databases")
 """The names."""
 
 
@@ -37,6 +38,8 @@ def opened(store: str, faults: Collection[str], folder: Path, dice: Random) -> A
         return behind_pgbouncer(log, dice)
     if store == "galera":
         return on_galera(dice)
+    if store == "two-databases":
+        return two_databases(dice)
     return _plain(store, faults, folder, log, dice)
 
 

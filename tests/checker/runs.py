@@ -70,7 +70,7 @@ def run(target: Target, plan: Plan, folder: Path) -> Report:
 
     :param folder: gets the log of the server, and the histories.
     """
-    stores = [Store(url) for url in target.urls]
+    stores = [Store(url, target.beside) for url in target.urls]
     faults = frozenset(fault for fault in plan.faults if stores[0].dialect in FAULTS[fault])
     struck: Counter[str] = Counter()
     stores[0].fill()

@@ -9,9 +9,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, NullPool, create_engine, make_url, select, text
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import aliased
 
-from .application import Account, Entry, Half, Lamp, List, Model, Note, Receipt, list_readers
+from .application import Account, Entry, Half, Lamp, List, Model, Note, Receipt, list_readers, sessions
 from .histories import Fact, State
 from .verdict import Stored
 
@@ -41,20 +41,24 @@ _LOCK = {
 
 
 class Store:
-    """A database that the checked application writes to.
+    """A database that the checked application writes to, or two of them.
 
     :param url: of an empty database.
+    :param beside: that of a second one for some of the models, empty for none.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, beside: str = "") -> None:
         self._engine = _engine(url)
+        self._beside = _engine(beside) if beside else self._engine
+        self._sessions = sessions(self._engine, self._beside)
         self.dialect = self._engine.dialect.name
         self._before = frozenset(self._connected())
 
     def fill(self) -> None:
         """Make the tables, the accounts, the lists and the lamps."""
-        Model.metadata.create_all(self._engine)
-        with Session(self._engine) as session, session.begin():
+        for engine in self._engines():
+            Model.metadata.create_all(engine)
+        with self._sessions() as session, session.begin():
             session.add_all(Account(id=number, balance=0) for number in range(1, ACCOUNTS + 1))
             session.add_all(List(id=number) for number in range(1, LISTS + 1))
             session.add_all(Lamp(id=number) for street in STREETS for number in street)
@@ -62,7 +66,7 @@ class Store:
     def stored(self) -> Stored:
         """What is stored now."""
         other = aliased(Half)
-        with Session(self._engine) as session:
+        with self._sessions() as session:
             facts: Counter[Fact] = Counter()
             for entry in session.scalars(select(Entry)):
                 facts["entry", entry.batch, entry.account_id, entry.amount] += 1
@@ -76,7 +80,7 @@ class Store:
                 facts=facts,
                 members=frozenset(("reader", *row) for row in session.execute(select(list_readers))),
                 balances={account.id: account.balance for account in session.scalars(select(Account))},
-                seen=self.watch(session.connection()),
+                seen=self.watch(session.connection({"mapper": Lamp})),
             )
 
     def watch(self, connection: Connection) -> frozenset[State]:
@@ -86,8 +90,8 @@ class Store:
         return frozenset(tuple(lamps[number] for number in street) for street in STREETS)
 
     def connected(self) -> Connection:
-        """A connection on which each statement is a transaction."""
-        return self._engine.connect()
+        """A connection to where the lamps are, on which each statement is a transaction."""
+        return self._beside.connect()
 
     def wait_until_left(self) -> None:
         """Wait until nobody else is connected, so that nothing can change any more.
@@ -105,8 +109,9 @@ class Store:
         others = self._others()
         if not others:
             return False
+        engine, other = others[int(position * len(others))]
         with suppress(DBAPIError):  # it may have ended by itself
-            self._ask(_KILL[self.dialect].format(others[int(position * len(others))]))
+            _ask(engine, _KILL[engine.dialect.name].format(other))
         return True
 
     def hold_locks(self, seconds: float) -> bool:
@@ -120,17 +125,22 @@ class Store:
             return False
         return True
 
-    def _others(self) -> list[int]:
+    def _others(self) -> list[tuple[Engine, int]]:
         """Who has connected since this store was made."""
         return [other for other in self._connected() if other not in self._before]
 
-    def _connected(self) -> list[int]:
-        return self._ask(_CONNECTED[self.dialect]) if self.dialect in _CONNECTED else []
+    def _connected(self) -> list[tuple[Engine, int]]:
+        asked = [engine for engine in self._engines() if engine.dialect.name in _CONNECTED]
+        return [(engine, other) for engine in asked for other in _ask(engine, _CONNECTED[engine.dialect.name])]
 
-    def _ask(self, statement: str) -> list[Any]:
-        with self.connected() as connection:
-            result = connection.execute(text(statement))
-            return list(result.scalars()) if result.returns_rows else []
+    def _engines(self) -> list[Engine]:
+        return list(dict.fromkeys([self._engine, self._beside]))
+
+
+def _ask(engine: Engine, statement: str) -> list[Any]:
+    with engine.connect() as connection:
+        result = connection.execute(text(statement))
+        return list(result.scalars()) if result.returns_rows else []
 
 
 def _engine(url: str) -> Engine:

@@ -16,6 +16,7 @@ class Target:
     """An empty database.
 
     :param urls: where it is looked at from outside: at each of the servers that have it.
+    :param beside: a second database, in which the application keeps some of its models; empty for none.
     :param ways: where an application each connects to, if that is somewhere else.
     :param application: more arguments of `create_app`.
     :param strikes: faults that not every database can have.
@@ -24,6 +25,7 @@ class Target:
     """
 
     urls: Sequence[str]
+    beside: str = ""
     ways: Sequence[str] = ()
     application: Mapping[str, Any] = field(default_factory=dict)
     strikes: Sequence[Striking] = ()

@@ -58,6 +58,19 @@ def test_on_a_disk_that_is_full_now_and_then(full_disk: Target, tmp_path: Path) 
     assert report.figures["fault: disk filled"] > 0
 
 
+@pytest.fixture
+def two_databases(tmp_path: Path) -> Iterator[Target]:
+    yield from lent(opened("two-databases", FAULTS, tmp_path, Random(1)))
+
+
+def test_over_two_databases_beside_a_recovery(two_databases: Target, tmp_path: Path) -> None:
+    faults = frozenset({"workers", "backends", "recovery"})
+    report = run(two_databases, Plan(seconds=6, faults=faults, seed=1, intensity=3), tmp_path)
+    assert report.findings == []
+    assert report.figures["acknowledged"] > 0
+    assert report.figures["fault: workers killed"] > 0
+
+
 PLANTED = {
     "commits-early": ("sqlite", None, {"left", "half"}),
     "retries-without-rollback": ("sqlite", "failures", {"twice", "left"}),
