@@ -55,7 +55,10 @@ def _arguments() -> Namespace:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--threads", type=int, default=4)
     parser.add_argument("--defect", choices=sorted(LAYERS), default="", help="a defect to plant, which is to be found")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    if arguments.defect and arguments.store == "two-databases":
+        parser.error("these defects are in the layer over one database; python -m tests.two_phase plants others")
+    return arguments
 
 
 def _faults(names: str) -> frozenset[str]:
