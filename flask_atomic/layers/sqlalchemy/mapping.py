@@ -9,7 +9,6 @@ from inspect import Parameter, getattr_static, signature
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import ClauseElement
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import MANYTOONE, Mapper, RelationshipProperty
@@ -18,7 +17,7 @@ from ...errors import ConfigurationError
 from ...hookspecs import Relationship, Resource
 from .model import ROW_EVENTS, Model
 from .relations import Relation
-from .rows import Link
+from .rows import Link, is_expression
 from .to_many import ToMany
 from .to_one import ForeignId, ToOne, to_one
 
@@ -94,7 +93,7 @@ class Mapped:
         """
         if not self.keeps_plain_rows or not values.keys() <= self.model.column.keys():
             return None
-        if any(map(_is_expression, values.values())):
+        if any(map(is_expression, values.values())):
             return None
         links = []
         for relationship, related in relationships.items():
@@ -150,10 +149,6 @@ class Mapped:
             name: [] if name in relationships and relationships[name].uselist else None for name in self.required
         }
         return self.model.class_(**{name: values.pop(name, empty[name]) for name in self.required})
-
-
-def _is_expression(value: Any) -> bool:
-    return isinstance(value, ClauseElement) or hasattr(value, "__clause_element__")
 
 
 class _Description:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain, groupby
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, TypeDecorator, bindparam, delete, false, func, insert, select, update
+from sqlalchemy import ClauseElement, Connection, TypeDecorator, bindparam, delete, false, func, insert, select, update
 from sqlalchemy.orm import InstanceState, Mapper, Session, make_transient_to_detached
 from sqlalchemy.orm.attributes import flag_modified, set_committed_value
 from sqlalchemy.schema import sort_tables
@@ -19,7 +19,7 @@ from sqlalchemy.schema import sort_tables
 from ...errors import NotFound
 from .model import ROW_KEY, Model, identity_of, state_of
 
-__all__ = ["Link", "Rows", "adds_unnoticed", "is_plain"]
+__all__ = ["Link", "Rows", "adds_unnoticed", "is_expression", "is_plain"]
 
 _LARGEST = 2**63 - 1
 _ADDING = ("add", "add_all")
@@ -129,9 +129,9 @@ class Rows:
         self._removed.setdefault(model, {})[identity_of(model, entity)] = entity
 
     @property
-    def new(self) -> int:
-        """How many new rows wait."""
-        return sum(map(len, self._new.values()))
+    def has_new(self) -> bool:
+        """Whether new rows wait."""
+        return bool(self._new)
 
     # ------------------------------------------------------------------------------------------------- the session
 
@@ -298,11 +298,18 @@ def _has_just(entity: Any, links: Sequence[Link], relationships: frozenset[str])
 
 def _insert(connection: Connection, model: Model, entities: Sequence[Any]) -> bool:
     """Insert the rows in one go, and give the entities their keys; False if that cannot be done."""
+    if not model.is_made_of_values and any(is_expression(value) for each in entities for value in vars(each).values()):
+        return False
     without_key = [entity for entity in entities if entity.__dict__.get(model.key_name) is None]
     if not without_key:
         connection.execute(insert(model.table), _parameters(model, entities))
-    elif len(without_key) < len(entities) or not model.makes_keys:
+    elif len(without_key) < len(entities) or not _makes_keys(connection, model):
         return False
+    elif len(entities) == 1:
+        (parameters,) = _parameters(model, entities)
+        key = connection.execute(insert(model.table), parameters).inserted_primary_key
+        assert key is not None  # it would be for an executemany
+        _number(model, entities, key)
     elif connection.dialect.name == "sqlite":
         return _insert_numbered(connection, model, entities)
     elif connection.dialect.insert_executemany_returning_sort_by_parameter_order:
@@ -314,11 +321,23 @@ def _insert(connection: Connection, model: Model, entities: Sequence[Any]) -> bo
     return True
 
 
+def is_expression(value: Any) -> bool:
+    """Whether a value is one that SQL is to compute; only the session can write it."""
+    return isinstance(value, ClauseElement) or hasattr(value, "__clause_element__")
+
+
+def _makes_keys(connection: Connection, model: Model) -> bool:
+    """Whether the database makes the keys of new rows; SQLite only those that are the numbers of its rows."""
+    type_ = model.column[model.key_name].type
+    numbers = connection.dialect.name != "sqlite" or (
+        not isinstance(type_, TypeDecorator) and type_.compile(dialect=connection.dialect) == "INTEGER"
+    )
+    return model.makes_keys and numbers
+
+
 def _insert_numbered(connection: Connection, model: Model, entities: Sequence[Any]) -> bool:
     """SQLite tells the keys of new rows one by one only; so they are numbered here, as it would do."""
     column = model.column[model.key_name]
-    if isinstance(column.type, TypeDecorator) or column.type.compile(dialect=connection.dialect) != "INTEGER":
-        return False
     # From here on nobody else writes, so that the numbers stay free.
     connection.execute(update(model.table).where(false()).values({column: column}))
     last = connection.scalar(select(func.max(column))) or 0

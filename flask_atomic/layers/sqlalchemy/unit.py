@@ -299,8 +299,7 @@ class Unit:
         :raises NotFound: if a row to be deleted is gone.
         """
         session = self._session
-        new = self._rows.new
-        if new == 1 or session.new or session.dirty or session.deleted or (new and not self._has_plain_session):
+        if session.new or session.dirty or session.deleted or (self._rows.has_new and not self._has_plain_session):
             self._leave_to_session()
         else:
             self._write_plain_rows()
