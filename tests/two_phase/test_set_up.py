@@ -14,6 +14,7 @@ from sqlalchemy.orm import mapped_column, scoped_session, sessionmaker
 
 from flask_atomic import Atomic, ConfigurationError, cli
 from flask_atomic.layers.sqlalchemy import TwoPhaseSQLAlchemyLayer, decisions_table
+from flask_atomic.layers.sqlalchemy.branches import check
 from tests.application import post, schema
 from tests.servers import engines_disposed
 from tests.two_phase.shop import DECISIONS, Orders, application, create_tables, engines
@@ -150,3 +151,13 @@ class TestArguments:
             layer = TwoPhaseSQLAlchemyLayer(sessionmaker(binds=binds, twophase=True), DECISIONS)
 
             assert post(application(binds, layer=layer).test_client(), *BOTH).status == 200
+
+
+def test_a_look_at_a_database_changes_no_connection_of_the_application(mariadb_url: str) -> None:
+    with engines_disposed():
+        engine = create_engine(mariadb_url, pool_size=1)
+        check(engine)
+        with engine.connect() as connection:
+            connection.exec_driver_sql("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
+        with engine.connect() as connection:
+            assert connection.exec_driver_sql("SELECT @@tx_isolation").scalar_one() == "READ-COMMITTED"

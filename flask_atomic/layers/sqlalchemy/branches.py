@@ -111,8 +111,11 @@ def finish(engine: Engine, xid: Xid, decision: str) -> None:
 
 @contextmanager
 def _alone(engine: Engine) -> Iterator[Connection]:
-    """A connection that is not left in the pool: at start-up, workers that are forked would share it."""
-    with _outside_transactions(engine) as connection:
+    """A connection that is not left in the pool: at start-up, workers that are forked would share it.
+
+    It is as the engine makes it. What is set on it, the pool would undo on the next one.
+    """
+    with engine.connect() as connection:
         connection.detach()
         yield connection
 
