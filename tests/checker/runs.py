@@ -86,7 +86,7 @@ def run(target: Target, plan: Plan, folder: Path) -> Report:
     at_the_end, *elsewhere = (store.stored() for store in stores)
     stored = replace(at_the_end, before=watcher.before, seen=watcher.seen | at_the_end.seen)
     logged = log.read_text("utf-8")
-    findings = [*judge(histories, stored), *compare(at_the_end, elsewhere)]
+    findings = [*judge(histories, stored, target.refusals), *compare(at_the_end, elsewhere)]
     if defects := logged.count(" flask_atomic.defects "):
         findings.append(Finding("defect", "", f"The log of the server tells of {defects}."))
     _keep(histories, folder / "histories.jsonl")

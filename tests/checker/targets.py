@@ -20,6 +20,7 @@ class Target:
     :param ways: where an application each connects to, if that is somewhere else.
     :param application: more arguments of `create_app`.
     :param strikes: faults that not every database can have.
+    :param refusals: the codes of errors that any batch may be refused with.
     :param leave: called when the applications have ended: what else is to be gone before what is stored is looked at.
     :param settle: called when nobody is connected any more, and returns when all servers have the same.
     """
@@ -29,5 +30,6 @@ class Target:
     ways: Sequence[str] = ()
     application: Mapping[str, Any] = field(default_factory=dict)
     strikes: Sequence[Striking] = ()
+    refusals: frozenset[str] = frozenset()
     leave: Callable[[], object] = lambda: None
     settle: Callable[[], object] = lambda: None

@@ -47,6 +47,8 @@ def two_databases(dice: Random) -> Iterator[Target]:
                 beside=beside,
                 application={"beside": beside},
                 strikes=[Striking("recovery ended something", 1, recovery.run)],
+                # What is decided may not be found in the other database until the recovery has been there.
+                refusals=frozenset({"resource-not-found"}),
                 settle=recovery.finish,
             )
         finally:

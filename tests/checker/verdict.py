@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, fields
 from typing import NamedTuple
 
@@ -45,13 +45,16 @@ class Finding(NamedTuple):
     detail: str
 
 
-def judge(histories: Sequence[History], stored: Stored) -> list[Finding]:
-    """Everything that is not as the clients were told."""
+def judge(histories: Sequence[History], stored: Stored, refusals: Set[str] = frozenset()) -> list[Finding]:
+    """Everything that is not as the clients were told.
+
+    :param refusals: the codes of errors that any batch may be refused with.
+    """
     applied = Counter(stored.receipts.values())
     return [
         *(finding for history in histories for finding in _counts(history, applied[history.batch.id])),
         *(finding for history in histories for finding in _turns(history)),
-        *(finding for history in histories for finding in _answers(history, stored.receipts)),
+        *(finding for history in histories for finding in _answers(history, stored.receipts, refusals)),
         *_differences([history.batch for history in histories], applied, stored),
         *_mixtures([history.batch for history in histories if applied[history.batch.id]], stored),
         *_sums(stored),
@@ -84,7 +87,7 @@ def _turns(history: History) -> Iterator[Finding]:
         yield Finding("told", history.batch.id, "It was both acknowledged and refused.")
 
 
-def _answers(history: History, receipts: Mapping[str, str]) -> Iterator[Finding]:
+def _answers(history: History, receipts: Mapping[str, str], refusals: Set[str]) -> Iterator[Finding]:
     """What was told in each answer, whatever the others say."""
     batch = history.batch
     for answer in dict.fromkeys(history.tries):
@@ -99,7 +102,7 @@ def _answers(history: History, receipts: Mapping[str, str]) -> Iterator[Finding]
                 yield Finding("told", batch.id, f"The receipt it was told, {answer.receipt}, is another's.")
             elif batch.id in receipts.values() and answer.receipt not in receipts:
                 yield Finding("told", batch.id, f"The receipt it was told, {answer.receipt}, is not stored.")
-        elif unexpected := set(answer.codes or ["no code"]) - _PASSING - batch.refusals:
+        elif unexpected := set(answer.codes or ["no code"]) - _PASSING - batch.refusals - refusals:
             yield Finding("told", batch.id, f"A {answer.status}, {', '.join(sorted(unexpected))}, was no answer to it.")
 
 
