@@ -1,7 +1,8 @@
 """What a schema of marshmallow-jsonapi declares, and the way of attributes into and out of entities.
 
-A user's schema declares a resource type; the rest of the package knows it as a `Codec`. Only this module and the two
-that it is made of, `schemas` and `problems`, know marshmallow. Nothing is kept from one request to the next.
+A user's schema declares a resource type; the rest of the package knows it as a `Codec`. Only this module and those
+that it is made of, `schemas`, `fieldtables`, `nestedtables` and `problems`, know marshmallow. Nothing is kept from one
+request to the next.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Nearly all of it is in use until the request is answered, and then goes at once, by reference counts. The collector of
 Python takes it for long-lived meanwhile, and looks through everything that the process holds again and again: that
-takes as long as a thousand operations, and frees nothing.
+may take as long as the operations themselves, and frees nothing.
 """
 
 from __future__ import annotations
