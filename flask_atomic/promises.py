@@ -7,6 +7,7 @@ takes more to find out is for the tests of a layer.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from inspect import Parameter, signature
 from operator import itemgetter
 from typing import Any
 from uuid import UUID
@@ -64,8 +65,15 @@ def _only_function(caller: pluggy.HookCaller) -> Callable[..., Any] | None:
     (only,) = implementations
     if only.wrapper or only.hookwrapper:
         return None
-    function = _taking(only.function, only.argnames)
+    function = only.function
+    if set(only.argnames) != set(caller.spec.argnames) or _takes_places(function):
+        function = _taking(function, only.argnames)
     return function if caller.spec.opts["firstresult"] else lambda **arguments: _all_of(function(**arguments))
+
+
+def _takes_places(function: Callable[..., Any]) -> bool:
+    """Whether there are arguments that cannot be given by name."""
+    return any(each.kind is Parameter.POSITIONAL_ONLY for each in signature(function).parameters.values())
 
 
 def _taking(function: Callable[..., Any], names: Sequence[str]) -> Callable[..., Any]:

@@ -302,7 +302,9 @@ class SQLAlchemyLayer:
         attributes: Mapping[str, Any],
         relationships: Mapping[Relationship, Related],
     ) -> None:
-        values = dict(attributes) | foreign_ids(mapped, relationships)
+        values = dict(attributes)
+        if relationships:
+            values |= foreign_ids(mapped, relationships)
         with self._failing(unit):
             self._will_write(unit, mapped, entity)
             if mapped.hands_over(values, relationships):

@@ -17,7 +17,7 @@ from ...errors import ConfigurationError
 from ...hookspecs import Relationship, Resource
 from .model import ROW_EVENTS, Model
 from .relations import Relation
-from .rows import Link, is_expression
+from .rows import Link, hold_expression
 from .to_many import ToMany
 from .to_one import ForeignId, ToOne, to_one
 
@@ -93,9 +93,11 @@ class Mapped:
         """
         if not self.keeps_plain_rows or not values.keys() <= self.model.column.keys():
             return None
-        if any(map(is_expression, values.values())):
+        if hold_expression(values.values()):
             return None
-        links = []
+        links: list[Link] = []
+        if not relationships:
+            return links
         for relationship, related in relationships.items():
             relation = self.relations.get(relationship)
             if isinstance(relation, ToOne) and relation.is_plain:

@@ -8,8 +8,12 @@ the session, it finds there what it would have found otherwise.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date, datetime, time
+from decimal import Decimal
 from itertools import chain, groupby
+from types import NoneType
 from typing import Any, NamedTuple
+from uuid import UUID
 
 from sqlalchemy import ClauseElement, Connection, TypeDecorator, bindparam, delete, false, func, insert, select, update
 from sqlalchemy.orm import InstanceState, Mapper, Session, make_transient_to_detached
@@ -19,7 +23,7 @@ from sqlalchemy.schema import sort_tables
 from ...errors import NotFound
 from .model import ROW_KEY, Model, identity_of, state_of
 
-__all__ = ["Link", "Rows", "adds_unnoticed", "is_expression", "is_plain"]
+__all__ = ["Link", "Rows", "adds_unnoticed", "hold_expression", "is_plain"]
 
 _LARGEST = 2**63 - 1
 _ADDING = ("add", "add_all")
@@ -90,7 +94,7 @@ class Rows:
         self._session = session
         self._connection = connection
         self._new: dict[Model, list[_New]] = {}
-        self._changed: dict[Model, dict[InstanceState[Any], tuple[Any, dict[str, Any]]]] = {}
+        self._changed: dict[Model, dict[Any, tuple[Any, Mapping[str, Any]]]] = {}
         self._removed: dict[Model, dict[Any, Any]] = {}
         self._inserted: list[Any] = []
         self._deleted: list[Any] = []
@@ -114,15 +118,17 @@ class Rows:
         What already has the value is written, too: another request may have changed it since it was read, and then the
         one would be stored in part.
         """
+        state = state_of(entity)
         if links:
             values = {**values, **{link.local: link.key for link in links}}
-            ends = (end for link in links for end in (link.related, self._known(link, entity.__dict__)))
+            ends = (end for link in links for end in (link.related, self._known(link, state.dict)))
             self._other_ends += [end for end in ends if end is not None]
-        _show(entity, values)
+        _show(entity, state, values)
         for link in links:
             set_committed_value(entity, link.attribute, link.related)
         if values:
-            self._changed.setdefault(model, {}).setdefault(state_of(entity), (entity, {}))[1].update(values)
+            changed, id_ = self._changed.setdefault(model, {}), identity_of(model, entity)
+            changed[id_] = (entity, {**changed[id_][1], **values} if id_ in changed else values)
 
     def remove(self, model: Model, entity: Any) -> None:
         """Let the removal of a stored row wait."""
@@ -220,11 +226,8 @@ class Rows:
         """
         changed, self._changed = self._changed, {}
         for model, entities in changed.items():
-            rows = list(entities.values())
-            kinds = {tuple(values) for _, values in rows}
-            if len(kinds) == 1 or all(model.unique.isdisjoint(names) for names in kinds):
-                rows.sort(key=lambda row: tuple(row[1]))
-            for names, alike in groupby(rows, key=lambda row: tuple(row[1])):
+            rows = [(id_, values) for id_, (_, values) in entities.items()]
+            for names, alike in _alike(model, rows):
                 self._update(model, names, alike)
             if model.relationships:
                 self._expire_relationships(entity for entity, _ in entities.values())
@@ -247,12 +250,12 @@ class Rows:
             self._deleted += entities.values()
         return bool(removed)
 
-    def _update(self, model: Model, names: Iterable[str], entities: Iterable[tuple[Any, dict[str, Any]]]) -> None:
+    def _update(self, model: Model, names: Iterable[str], rows: Iterable[_Row]) -> None:
         keys = [(name, model.column[name].key) for name in names]
-        parameters = [
-            {ROW_KEY: identity_of(model, entity), **{key: values[name] for name, key in keys}}
-            for entity, values in entities
-        ]
+        if all(name == key for name, key in keys):
+            parameters = [{ROW_KEY: id_, **values} for id_, values in rows]
+        else:
+            parameters = [{ROW_KEY: id_, **{key: values[name] for name, key in keys}} for id_, values in rows]
         connection = self._connection(model)
         statement = update(model.table).where(model.column[model.key_name] == bindparam(ROW_KEY))
         result = connection.execute(statement, parameters)
@@ -267,6 +270,23 @@ class Rows:
             return list(self._new)
         order = sort_tables(dict.fromkeys(model.table for model in self._new))
         return sorted(self._new, key=lambda model: order.index(model.table))
+
+
+_Row = tuple[Any, Mapping[str, Any]]
+"""The key of a row, and what to change of it, by attribute."""
+
+
+def _alike(model: Model, rows: list[_Row]) -> Iterable[tuple[Sequence[str], Iterable[_Row]]]:
+    """The rows in groups of which the same attributes are changed, with the names of these.
+
+    They stay in their order where it may make a difference.
+    """
+    kinds = {tuple(values) for _, values in rows}
+    if len(kinds) == 1:
+        return [(kinds.pop(), rows)]
+    if all(model.unique.isdisjoint(names) for names in kinds):
+        rows.sort(key=lambda row: tuple(row[1]))
+    return groupby(rows, key=lambda row: tuple(row[1]))
 
 
 def _fill(model: Model, entries: Sequence[_New]) -> bool:
@@ -298,7 +318,7 @@ def _has_just(entity: Any, links: Sequence[Link], relationships: frozenset[str])
 
 def _insert(connection: Connection, model: Model, entities: Sequence[Any]) -> bool:
     """Insert the rows in one go, and give the entities their keys; False if that cannot be done."""
-    if not model.is_made_of_values and any(is_expression(value) for each in entities for value in vars(each).values()):
+    if not model.is_made_of_values and any(hold_expression(vars(each).values()) for each in entities):
         return False
     without_key = [entity for entity in entities if entity.__dict__.get(model.key_name) is None]
     if not without_key:
@@ -321,9 +341,13 @@ def _insert(connection: Connection, model: Model, entities: Sequence[Any]) -> bo
     return True
 
 
-def is_expression(value: Any) -> bool:
-    """Whether a value is one that SQL is to compute; only the session can write it."""
-    return isinstance(value, ClauseElement) or hasattr(value, "__clause_element__")
+_NO_EXPRESSIONS = frozenset({str, int, float, bool, NoneType, bytes, Decimal, UUID, date, time, datetime})
+
+
+def hold_expression(values: Iterable[Any]) -> bool:
+    """Whether one of the values is to be computed by SQL; only the session can write it."""
+    others = [value for value in values if type(value) not in _NO_EXPRESSIONS]
+    return any(isinstance(value, ClauseElement) or hasattr(value, "__clause_element__") for value in others)
 
 
 def _makes_keys(connection: Connection, model: Model) -> bool:
@@ -348,9 +372,8 @@ def _insert_numbered(connection: Connection, model: Model, entities: Sequence[An
     return True
 
 
-def _show(entity: Any, values: Mapping[str, Any]) -> None:
+def _show(entity: Any, state: InstanceState[Any], values: Mapping[str, Any]) -> None:
     """Have an entity show values as if they had been read."""
-    state = state_of(entity)
     if state.modified or state.expired_attributes:
         for name, value in values.items():
             set_committed_value(entity, name, value)
