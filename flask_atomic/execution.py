@@ -18,12 +18,14 @@ from .errors import Code, ErrorObject, OperationFailed, RequestFailed, Transient
 from .hookspecs import Related
 from .known import KnownResources
 from .loggers import attempts
+from .operations import NOTHING
 from .pace import FAST, STRICT, Pace
 from .plugins import Binding, Layer, Plugins
 from .repeats import Repeats
 from .resources import Record, Reference, Relationship
 from .results import Room, resource_objects, with_meta
 from .retries import Retries
+from .runs import Run, may_run
 from .steps import Key, Plan, PlannedLinkage, Step, target_path
 from .transaction import Transaction, refuse_unless_atomic
 from .waiting import Waiting, WaitingStep
@@ -127,6 +129,7 @@ class _Attempt:
         self._position = 0
         self._known = KnownResources(plugins.bindings, transaction.unit, self._find_id)
         self._waiting = Waiting()
+        self._run = Run()  # its members are among those that wait
         self._room = Room(plan.max_answer)
         self._has_lost = False  # whether resources may be gone that no operation removed
         self._results: list[dict[str, Any]] = [{} for _ in plan.steps]
@@ -177,7 +180,9 @@ class _Attempt:
                 may_wait = step.may_wait
                 if not may_wait or position in self._stops or self._waiting.ends_before(step):
                     self._settle()
-                self._perform(position, step)
+                if not (may_wait and self._join_run(position, step)):
+                    self._perform_run()
+                    self._perform(position, step)
                 if not may_wait:
                     self._settle()
             perform_now(None)
@@ -194,13 +199,50 @@ class _Attempt:
             reference = _PERFORM[step.verb](self, step)
         self._waiting.add(position, step, reference)
 
+    # ------------------------------------------------------------------------------------------------------ runs
+
+    def _join_run(self, position: int, step: Step) -> bool:
+        """Let a step be performed together with those around it; False if it has to be alone."""
+        if not may_run(step):
+            return False
+        if self._run and not self._run.takes(step):
+            self._perform_run()  # the step may be related to its members
+        reference = _REFERENCE_IN_RUN[step.verb](self, step)
+        if reference is None:
+            return False
+        self._run.add(step, reference, self._related(step, step.linkage) if step.linkage else NOTHING)
+        self._waiting.add(position, step, reference)
+        return True
+
+    def _new_in_run(self, step: Step) -> Reference | None:
+        target = step.target
+        if target is not None and (_relationships_to_itself(step) or not self._is_free(target)):
+            return None
+        return self._known.add(target, step.binding, None)
+
+    def _is_free(self, target: Key) -> bool:
+        """Whether the client's id, if it is one, is known to be that of no other resource."""
+        return target.id is None or (self._known.has_all_named and self._known.get(target) is None)
+
+    def _updated_in_run(self, step: Step) -> Reference | None:
+        target = self._known.get(step.target)
+        return None if target is None or target in self._waiting else target
+
+    def _removed_in_run(self, step: Step) -> Reference | None:
+        return None if step.target is None else self._known.lose(step.target)
+
+    def _perform_run(self) -> None:
+        if self._run:
+            with Performing():
+                self._run.perform(self._unit)
+
     # ------------------------------------------------------------------------------------------------ operations
 
     def _add(self, step: Step) -> Reference:
         layer, target = step.binding.layer, step.target
         if target is not None and target.id is not None:
             self._refuse_taken(step, target)
-        to_itself = {relationship for relationship, linkage in step.linkage.items() if target in linkage}
+        to_itself = _relationships_to_itself(step)
         others = [other for other in step.linkage if other not in to_itself]
         entity = layer.add(
             unit=self._unit(layer),
@@ -341,6 +383,7 @@ class _Attempt:
         waiting = self._waiting.steps
         if not waiting:
             return
+        self._perform_run()
         with Performing(waiting[0].step.operation if len(waiting) == 1 else None):
             for layer in dict.fromkeys(step.binding.layer for _, step, _ in waiting):
                 self._flush(layer)
@@ -372,12 +415,23 @@ class _Attempt:
                 self._results[entry.position] = {"data": resource}
 
 
+def _relationships_to_itself(step: Step) -> Collection[Relationship]:
+    """Those by which the operation relates its target to itself."""
+    return {relationship for relationship, linkage in step.linkage.items() if step.target in linkage}
+
+
 def _errors_of_missing(step: Step, linkage: PlannedLinkage, found: Mapping[Key, Reference]) -> list[ErrorObject]:
     detail = "There is no such resource."
     return [
         step.error(Code.RELATED_RESOURCE_NOT_FOUND, detail, *path) for key, path in linkage.items() if key not in found
     ]
 
+
+_REFERENCE_IN_RUN: Mapping[str, Callable[[_Attempt, Step], Reference | None]] = {
+    "add": _Attempt._new_in_run,
+    "update": _Attempt._updated_in_run,
+    "remove": _Attempt._removed_in_run,
+}
 
 _PERFORM: Mapping[str, Callable[[_Attempt, Step], Reference]] = {
     "add": _Attempt._add,

@@ -285,6 +285,56 @@ class DataLayer:
         :raises OperationFailed: if the store refuses.
         """
 
+    @hookspec(firstresult=True)
+    def atomic_add_all(
+        self,
+        unit: Unit,
+        resource: Resource,
+        ids: Sequence[Id | None],
+        attributes: Sequence[Mapping[str, Any]],
+        relationships: Sequence[Mapping[Relationship, Related]],
+    ) -> Sequence[Entity]:
+        """Add resources as by `atomic_add`, one after the other; the writes may wait.
+
+        Called for operations in a row whose writes may wait for each other, unless somebody wraps `atomic_add`. None of
+        the resources is related to another one of them. If it raises, the operations are performed again in a new
+        unit, at last by `atomic_add`, which tells the one that is to blame. Without the hook: `atomic_add` for each.
+
+        :param ids: the client's id of each, None where the layer is to make one.
+        :param attributes: the loaded values of each.
+        :param relationships: those that were sent for each.
+        :return: the new entities, in the same order.
+        :raises OperationFailed: if the store refuses.
+        """
+
+    @hookspec(firstresult=True)
+    def atomic_update_all(
+        self,
+        unit: Unit,
+        resource: Resource,
+        entities: Sequence[Entity],
+        attributes: Sequence[Mapping[str, Any]],
+        relationships: Sequence[Mapping[Relationship, Related]],
+    ) -> Sequence[Entity]:
+        """Update different resources as by `atomic_update`, one after the other; the writes may wait.
+
+        Called instead of `atomic_update` when and as `atomic_add_all` is instead of `atomic_add`.
+
+        :return: the entities, or their successors, in the same order.
+        :raises OperationFailed: if the store refuses.
+        """
+
+    @hookspec
+    def atomic_remove_all(self, unit: Unit, resource: Resource, ids: Sequence[Id]) -> None:
+        """Remove different resources as by `atomic_remove`, one after the other; the writes may wait.
+
+        Called instead of `atomic_get` and `atomic_remove` when and as `atomic_add_all` is instead of `atomic_add`, and
+        not if somebody wraps one of the two. The resources need not have been read, nor exist.
+
+        :raises NotFound: if one of them does not exist; at the latest, `atomic_flush` does.
+        :raises OperationFailed: if the store refuses.
+        """
+
     @hookspec
     def atomic_add_to_relationship(
         self,

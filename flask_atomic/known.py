@@ -7,6 +7,7 @@ from typing import Any
 
 from .plugins import Binding, Layer
 from .resources import Reference
+from .runs import may_run
 from .steps import Key, Step
 
 __all__ = ["KnownResources"]
@@ -50,10 +51,31 @@ class KnownResources:
         if key is not None and key.lid is not None:
             self._ids[key] = by_id
 
+    def lose(self, key: Key) -> Reference | None:
+        """A reference to a resource that is about to be removed, which may be one that was never read.
+
+        :return: None if it has been removed already, and for a local id whose resource has not been written yet.
+        """
+        by_id = key if key.lid is None else self._ids.get(key)
+        if by_id is None:
+            return None
+        reference = self._references.get(by_id)
+        if reference is None:
+            reference = self._references[by_id] = self._reference(self._bindings[key.type], None, by_id.id)
+        elif reference.entity is None:
+            return None
+        reference.entity = None
+        return reference
+
     def read_named(self, steps: Iterable[Step]) -> None:
-        """Read every existing resource that the steps name by id, in one go for each type."""
+        """Read every existing resource that the steps name by id, in one go for each type.
+
+        What is removed in a run need not be read for that.
+        """
         named: dict[str, dict[Any, None]] = {}
         for step in steps:
+            if step.verb == "remove" and may_run(step):
+                continue
             for key in step.named:
                 if key.lid is None:
                     named.setdefault(key.type, {})[key.id] = None

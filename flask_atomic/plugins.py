@@ -84,6 +84,9 @@ class Layer:
         self.add = CheckedHook(callers["add"])
         self.update = CheckedHook(callers["update"])
         self.remove = CheckedHook(callers["remove"])
+        self.add_all = CheckedHook(callers["add_all"])
+        self.update_all = CheckedHook(callers["update_all"])
+        self.remove_all = CheckedHook(callers["remove_all"])
         self.add_to_relationship = CheckedHook(callers["add_to_relationship"])
         self.set_relationship = CheckedHook(callers["set_relationship"])
         self.remove_from_relationship = CheckedHook(callers["remove_from_relationship"])
@@ -93,6 +96,7 @@ class Layer:
         self.forget = CheckedHook(callers["forget"])
         self.in_doubt = CheckedHook(callers["in_doubt"])
         self.recover = CheckedHook(callers["recover"])
+        self.runs = frozenset(op for op in _OPS if self._performs_runs_of(op))
         self.can_prepare = self.supports("prepare")
         self.defers_writes = self.supports("flush")
 
@@ -100,8 +104,25 @@ class Layer:
         """Whether the layer itself has the hook `atomic_HOOK`; wrappers of others do not count."""
         return hook in self._own
 
+    def _performs_runs_of(self, op: str) -> bool:
+        """Whether several operations may be one call: not if somebody wants to see each, or which resources it finds.
+
+        Who inherits from a layer and has the hook of a single operation anew wants to see each, too.
+        """
+        single = ("remove", "get") if op == "remove" else (op,)
+        joint = _depth(self.plugin, f"{op}_all")
+        return self.supports(f"{op}_all") and not any(
+            getattr(self, hook).is_wrapped or _depth(self.plugin, hook) < joint for hook in single
+        )
+
     def __repr__(self) -> str:
         return f"<Layer {self.name}>"
+
+
+def _depth(plugin: object, hook: str) -> int:
+    """How far up the bases of the plugin's class its implementation of a hook is found."""
+    classes = type(plugin).__mro__
+    return next((depth for depth, each in enumerate(classes) if f"atomic_{hook}" in vars(each)), len(classes))
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -110,6 +131,7 @@ class Binding:
 
     :param supported: what may be done with whole resources: `add`, `update`, `remove`.
     :param may_wait: whether a write may be flushed, and its result shown, together with later ones.
+    :param runs: which operations in a row may be performed by one call of a hook.
     :param shown: the relationships whose linkage the resource shows.
     :param shown_to_one: the types that those of them hold that are to-one.
     :param shown_to_many: the types that the others hold.
@@ -123,6 +145,7 @@ class Binding:
     layer: Layer
     supported: frozenset[str]
     may_wait: bool
+    runs: frozenset[str]
     shown: tuple[Relationship, ...]
     shown_to_one: frozenset[str]
     shown_to_many: frozenset[str]
@@ -339,11 +362,13 @@ def _binding(resource: Resource, layer: Layer) -> Binding:
     versioned = layer.versioned(resource=resource) is True
     _check_owed(layer, resource, versioned)
     shown = tuple(relationship for relationship in resource.relationships.values() if relationship.shown)
+    may_wait = _may_wait(layer, resource)
     return Binding(
         resource=resource,
         layer=layer,
         supported=frozenset(op for op in _OPS if resource.permits(op) and layer.supports(op)),
-        may_wait=_may_wait(layer, resource),
+        may_wait=may_wait,
+        runs=layer.runs if may_wait else frozenset(),
         shown=shown,
         shown_to_one=frozenset(relationship.type for relationship in shown if not relationship.many),
         shown_to_many=frozenset(relationship.type for relationship in shown if relationship.many),

@@ -6,7 +6,7 @@ takes more to find out is for the tests of a layer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from inspect import Parameter, signature
 from operator import itemgetter
 from typing import Any
@@ -31,6 +31,8 @@ class CheckedHook:
     def __init__(self, caller: pluggy.HookCaller) -> None:
         self.name = caller.name
         self.plugins = tuple(dict.fromkeys(implementation.plugin_name for implementation in caller.get_hookimpls()))
+        self.is_wrapped = any(each.wrapper or each.hookwrapper for each in caller.get_hookimpls())
+        """Whether somebody's wrapper takes part."""
         self._call = _only_function(caller) or caller
         self._find_fault = _FAULTS.get(caller.name)
 
@@ -66,14 +68,17 @@ def _only_function(caller: pluggy.HookCaller) -> Callable[..., Any] | None:
     if only.wrapper or only.hookwrapper:
         return None
     function = only.function
-    if set(only.argnames) != set(caller.spec.argnames) or _takes_places(function):
+    if not _takes_names(function, caller.spec.argnames):
         function = _taking(function, only.argnames)
     return function if caller.spec.opts["firstresult"] else lambda **arguments: _all_of(function(**arguments))
 
 
-def _takes_places(function: Callable[..., Any]) -> bool:
-    """Whether there are arguments that cannot be given by name."""
-    return any(each.kind is Parameter.POSITIONAL_ONLY for each in signature(function).parameters.values())
+def _takes_names(function: Callable[..., Any], names: Iterable[str]) -> bool:
+    """Whether the function itself, whatever it stands for, takes just these arguments by their names."""
+    parameters = signature(function, follow_wrapped=False).parameters
+    return parameters.keys() == set(names) and all(
+        each.kind is Parameter.POSITIONAL_OR_KEYWORD for each in parameters.values()
+    )
 
 
 def _taking(function: Callable[..., Any], names: Sequence[str]) -> Callable[..., Any]:
@@ -158,6 +163,15 @@ def _in_entity(returned: Any, arguments: Arguments) -> str | None:
     return "None, not an entity" if returned is None else None
 
 
+def _in_entities_of_run(returned: Any, arguments: Arguments) -> str | None:
+    count = len(arguments["attributes"])
+    if not isinstance(returned, (list, Sequence)):
+        return f"{_kind(returned)}, not a sequence"
+    if len(returned) != count:
+        return f"a sequence of {len(returned)} for {count} operations"
+    return "None as an entity" if [entity for entity in returned if entity is None] else None
+
+
 def _in_answers(returned: Any, arguments: Arguments) -> str | None:
     """All plugins that have the hook are asked; only a wrapper can make anything but a list of it."""
     return None if isinstance(returned, list) else f"{_kind(returned)} from a wrapper, not what its yield gave it"
@@ -190,6 +204,8 @@ _FAULTS: Mapping[str, Callable[[Any, Arguments], str | None]] = {
     "atomic_match_version": _in_match,
     "atomic_add": _in_entity,
     "atomic_update": _in_entity,
+    "atomic_add_all": _in_entities_of_run,
+    "atomic_update_all": _in_entities_of_run,
     "atomic_flush": _in_answers,
     "atomic_recall": _in_remembered,
     "atomic_in_doubt": _in_doubts,

@@ -19,6 +19,10 @@ _UUID = re.compile(r"[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f
 class Key(Protocol):
     """How the values of a primary key are written as ids."""
 
+    @property
+    def is_exact(self) -> bool:
+        """Whether a database finds two values equal only if they are; texts may be, whatever the case or the end."""
+
     def parse(self, text: str) -> Any | None:
         """The value that `text` stands for, None if there is none."""
 
@@ -31,6 +35,7 @@ class IntegerKey:
     """ASCII digits, with a minus for negative numbers; 64 bits at most."""
 
     type: TypeEngine[Any]
+    is_exact: bool = True
 
     def parse(self, text: str) -> int | None:
         if len(text) < 19 and text.isascii() and text.isdigit():
@@ -55,6 +60,7 @@ class StringKey:
     """Any text that the column has room for."""
 
     length: int | None
+    is_exact: bool = False
 
     def parse(self, text: str) -> str | None:
         if "\0" in text or (self.length is not None and len(text) > self.length):
@@ -74,6 +80,7 @@ class UuidKey:
     """32 hexadecimal digits in either case, with all or none of the hyphens."""
 
     as_uuid: bool
+    is_exact: bool = True
 
     def parse(self, text: str) -> UUID | str | None:
         if not _UUID.fullmatch(text) or text.count("-") not in (0, 4):
@@ -95,7 +102,7 @@ def key_of(type_: TypeEngine[Any]) -> Key | None:
     if isinstance(type_, Integer):
         return IntegerKey(type_)
     if isinstance(type_, Uuid):
-        return UuidKey(type_.as_uuid)
+        return UuidKey(type_.as_uuid, is_exact=type_.as_uuid)
     if isinstance(type_, String) and not isinstance(type_, Enum):
         return StringKey(type_.length)
     return None
@@ -110,7 +117,11 @@ def _decorated(type_: TypeDecorator[Any]) -> Key | None:
     # What the implementation says of its values is not what the decorator makes of them.
     if all("python_type" not in vars(class_) for class_ in type(type_).__mro__ if class_ not in TypeDecorator.__mro__):
         return None
-    keys: dict[type, Key] = {int: IntegerKey(type_.impl_instance), str: StringKey(None), UUID: UuidKey(as_uuid=True)}
+    keys: dict[type, Key] = {
+        int: IntegerKey(type_.impl_instance, is_exact=False),
+        str: StringKey(None),
+        UUID: UuidKey(as_uuid=True, is_exact=False),
+    }
     return keys.get(type_.python_type)
 
 

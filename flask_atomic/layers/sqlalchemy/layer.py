@@ -16,6 +16,7 @@ from .isolation import check, early_bind, refuse_none
 from .mapping import Mapped
 from .model import identity_of, state_of
 from .remembered import MissingTable, forget, recall, remember, table_for
+from .rows import Link
 from .to_many import ToMany
 from .unit import Place, Unit
 from .values import Accepting, foreign_ids, prepare, set_attributes, set_relationships, write_all
@@ -219,6 +220,58 @@ class SQLAlchemyLayer:
             unit.remove(mapped.model, entity, alone=mapped.removes_rows_alone)
 
     @hookimpl
+    def atomic_add_all(
+        self,
+        unit: Unit,
+        resource: Resource,
+        ids: Sequence[Id | None],
+        attributes: Sequence[Mapping[str, Any]],
+        relationships: Sequence[Mapping[Relationship, Related]],
+    ) -> Sequence[Entity]:
+        """Insert rows with the next flush."""
+        mapped = self._mapped[resource]
+        with self._failing(unit):
+            unit.writes(mapped.model)
+            rows = self._new_rows(unit, mapped, ids, attributes, relationships)
+            if rows is not None and (entities := unit.insert_all(mapped.model, *rows)) is not None:
+                return entities
+        return [self.atomic_add(unit, resource, *each) for each in zip(ids, attributes, relationships, strict=True)]
+
+    @hookimpl
+    def atomic_update_all(
+        self,
+        unit: Unit,
+        resource: Resource,
+        entities: Sequence[Entity],
+        attributes: Sequence[Mapping[str, Any]],
+        relationships: Sequence[Mapping[Relationship, Related]],
+    ) -> Sequence[Entity]:
+        """Update rows with the next flush."""
+        mapped = self._mapped[resource]
+        with self._failing(unit):
+            unit.attach()
+            unit.writes(mapped.model)
+            plain = not (any(relationships) or mapped.hands_over(set().union(*attributes), {}))
+            if plain and mapped.keeps(attributes) and unit.update_all(mapped.model, entities, attributes):
+                return entities
+        return [
+            self.atomic_update(unit, resource, *each) for each in zip(entities, attributes, relationships, strict=True)
+        ]
+
+    @hookimpl
+    def atomic_remove_all(self, unit: Unit, resource: Resource, ids: Sequence[Id]) -> None:
+        """Delete rows with the next flush, which finds out whether they are there."""
+        mapped = self._mapped[resource]
+        with self._failing(unit):
+            unit.attach()
+            unit.writes(mapped.model)
+            if mapped.removes_rows_alone and unit.remove_all(mapped.model, ids):
+                return
+            found = unit.read_all(mapped.model, ids)
+        for id_ in ids:
+            self.atomic_remove(unit, resource, found[id_])
+
+    @hookimpl
     def atomic_add_to_relationship(
         self,
         unit: Unit,
@@ -315,6 +368,30 @@ class SQLAlchemyLayer:
                 set_relationships(mapped, unit, entity, relationships)
                 write_all(mapped, entity, values, relationships)
                 unit.keep_match(mapped.model, entity)
+
+    def _new_rows(
+        self,
+        unit: Unit,
+        mapped: Mapped,
+        ids: Sequence[Id | None],
+        attributes: Sequence[Mapping[str, Any]],
+        relationships: Sequence[Mapping[Relationship, Related]],
+    ) -> tuple[Sequence[dict[str, Any]], Sequence[Sequence[Link]]] | None:
+        """The values and links of plain rows; None for what is more than that."""
+        if not mapped.model.is_made_of_values:
+            return None
+        values = [dict(each) for each in attributes]
+        if mapped.foreign_ids and any(relationships):
+            for row, related in zip(values, relationships, strict=True):
+                row |= foreign_ids(mapped, related)
+        if any(id_ is not None for id_ in ids):
+            for row, id_ in zip(values, ids, strict=True):
+                if id_ is not None:
+                    row[mapped.model.key_name] = id_
+        if not mapped.keeps(values):
+            return None
+        links = [own for related in relationships if (own := mapped.links_of(related)) is not None]
+        return (values, links) if len(links) == len(values) else None
 
     def _to_many(self, mapped: Mapped, relationship: Relationship) -> ToMany:
         relation = mapped.relations[relationship]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from inspect import Parameter, getattr_static, signature
+from itertools import chain
 from types import MappingProxyType
 from typing import Any
 
@@ -14,7 +15,7 @@ from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import MANYTOONE, Mapper, RelationshipProperty
 
 from ...errors import ConfigurationError
-from ...hookspecs import Relationship, Resource
+from ...hookspecs import Related, Relationship, Resource
 from .model import ROW_EVENTS, Model
 from .relations import Relation
 from .rows import Link, hold_expression
@@ -85,19 +86,26 @@ class Mapped:
         yield self.model
         yield from (relation.target for relation in self.relations.values())
 
-    def links(self, values: Mapping[str, Any], relationships: Mapping[Relationship, Any]) -> list[Link] | None:
-        """The relationships as what plain rows hold of them; None if there is more to a write than plain rows.
+    def keeps(self, values: Sequence[Mapping[str, Any]]) -> bool:
+        """Whether plain rows hold all of these values, and not less than they say.
 
-        :param values: by attribute. A schema may give others than those it declares, and they need not be columns; and
-            for any, it may give an expression of SQL.
+        :param values: of each row, by attribute. A schema may give others than those it declares, and they need not be
+            columns; and for any, it may give an expression of SQL.
         """
-        if not self.keeps_plain_rows or not values.keys() <= self.model.column.keys():
-            return None
-        if hold_expression(values.values()):
-            return None
-        links: list[Link] = []
-        if not relationships:
-            return links
+        if not self.keeps_plain_rows or not self.model.column.keys() >= set().union(*values):
+            return False
+        return not hold_expression(chain.from_iterable(each.values() for each in values))
+
+    def links(self, values: Mapping[str, Any], relationships: Mapping[Relationship, Related]) -> list[Link] | None:
+        """The relationships as what a plain row holds of them; None if there is more to a write than a plain row.
+
+        :param values: as for `keeps`.
+        """
+        return self.links_of(relationships) if self.keeps([values]) else None
+
+    def links_of(self, relationships: Mapping[Relationship, Related]) -> list[Link] | None:
+        """The relationships as what a plain row holds of them; None if that is not all of them."""
+        links = []
         for relationship, related in relationships.items():
             relation = self.relations.get(relationship)
             if isinstance(relation, ToOne) and relation.is_plain:
@@ -122,7 +130,7 @@ class Mapped:
         """Whether a row can be a resource of both types."""
         return self.model.mapper.common_parent(other.model.mapper)
 
-    def hands_over(self, attributes: Mapping[str, Any], relationships: Mapping[Relationship, Any]) -> bool:
+    def hands_over(self, attributes: Iterable[str], relationships: Mapping[Relationship, Any]) -> bool:
         """Whether an update may touch a value that no two rows may share."""
         if self._never_unique is None or not self._never_unique.issuperset(attributes):
             return True

@@ -155,6 +155,12 @@ class Model:
         return _is_plain(self.mapper)
 
     @cached_property
+    def is_read_unnoticed(self) -> bool:
+        """Whether nobody listens when a row is read."""
+        listeners = self.mapper.class_manager.dispatch
+        return all(map(_is_of_mapper, (*listeners.load, *listeners.refresh)))
+
+    @cached_property
     def is_made_of_values(self) -> bool:
         """Whether the class is called for nothing but to set attributes, and nobody listens when it is."""
         manager = self.mapper.class_manager

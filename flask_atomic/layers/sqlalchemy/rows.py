@@ -23,11 +23,13 @@ from sqlalchemy.schema import sort_tables
 from ...errors import NotFound
 from .model import ROW_KEY, Model, identity_of, state_of
 
-__all__ = ["Link", "Rows", "adds_unnoticed", "hold_expression", "is_plain"]
+__all__ = ["Link", "Rows", "adds_unnoticed", "hold_expression", "is_plain", "reads_unnoticed"]
 
 _LARGEST = 2**63 - 1
 _ADDING = ("add", "add_all")
 _WRITING = ("delete", "flush")
+_READING = ("execute", "scalar", "scalars", "get", "get_one")
+_WHEN_READ = ("do_orm_execute", "loaded_as_persistent")
 _WHEN_ADDED = ("before_attach", "after_attach", "transient_to_pending", "pending_to_transient")
 _WHEN_WRITTEN = (
     *("before_flush", "after_flush", "after_flush_postexec", "pending_to_persistent", "detached_to_persistent"),
@@ -43,6 +45,11 @@ def adds_unnoticed(session: Session) -> bool:
 def is_plain(session: Session) -> bool:
     """Whether nobody notices that a row is written past the session."""
     return adds_unnoticed(session) and _is_as_made(session, _WRITING, _WHEN_WRITTEN)
+
+
+def reads_unnoticed(session: Session) -> bool:
+    """Whether nobody notices, or has a say in it, when rows are read."""
+    return _is_as_made(session, _READING, _WHEN_READ)
 
 
 def _is_as_made(session: Session, methods: Iterable[str], events: Iterable[str]) -> bool:
@@ -95,7 +102,7 @@ class Rows:
         self._connection = connection
         self._new: dict[Model, list[_New]] = {}
         self._changed: dict[Model, dict[Any, tuple[Any, Mapping[str, Any]]]] = {}
-        self._removed: dict[Model, dict[Any, Any]] = {}
+        self._removed: dict[Model, dict[Any, Any | None]] = {}  # by id, with the entity if it was read
         self._inserted: list[Any] = []
         self._deleted: list[Any] = []
         self._other_ends: list[Any] = []  # entities whose relationships lead to rows that are written
@@ -112,6 +119,20 @@ class Rows:
         self._new.setdefault(model, []).append(_New(entity, links))
         return True
 
+    def add_all(self, model: Model, entities: Sequence[Any], links: Sequence[Sequence[Link]]) -> None:
+        """Let new rows wait: entities that were just made of the values of columns, and the links of each."""
+        self._new.setdefault(model, []).extend(map(_New, entities, links))
+        for entity, own in zip(entities, links, strict=True):
+            for link in own:
+                set_committed_value(entity, link.attribute, link.related)
+                if link.related is not None:
+                    self._other_ends.append(link.related)
+
+    def change_all(self, model: Model, entities: Sequence[Any], values: Sequence[Mapping[str, Any]]) -> None:
+        """Let changes of stored rows wait, of values and of no links."""
+        for entity, new in zip(entities, values, strict=True):
+            self._change(model, entity, state_of(entity), new)
+
     def change(self, model: Model, entity: Any, values: Mapping[str, Any], links: Sequence[Link]) -> None:
         """Let changes of a stored row wait; the entity shows them at once.
 
@@ -123,9 +144,12 @@ class Rows:
             values = {**values, **{link.local: link.key for link in links}}
             ends = (end for link in links for end in (link.related, self._known(link, state.dict)))
             self._other_ends += [end for end in ends if end is not None]
-        _show(entity, state, values)
+        self._change(model, entity, state, values)
         for link in links:
             set_committed_value(entity, link.attribute, link.related)
+
+    def _change(self, model: Model, entity: Any, state: InstanceState[Any], values: Mapping[str, Any]) -> None:
+        _show(entity, state, values)
         if values:
             changed, id_ = self._changed.setdefault(model, {}), identity_of(model, entity)
             changed[id_] = (entity, {**changed[id_][1], **values} if id_ in changed else values)
@@ -133,6 +157,10 @@ class Rows:
     def remove(self, model: Model, entity: Any) -> None:
         """Let the removal of a stored row wait."""
         self._removed.setdefault(model, {})[identity_of(model, entity)] = entity
+
+    def remove_all(self, model: Model, ids: Iterable[Any]) -> None:
+        """Let the removal of rows wait that may never have been read."""
+        self._removed.setdefault(model, {}).update(dict.fromkeys(ids))
 
     @property
     def has_new(self) -> bool:
@@ -178,10 +206,10 @@ class Rows:
                 for name in values:
                     flag_modified(entity, name)
 
-    def release_removed(self) -> list[tuple[Model, Any]]:
-        """Forget the removals that wait, and return what is to be removed."""
+    def release_removed(self) -> Mapping[Model, Mapping[Any, Any | None]]:
+        """Forget the removals that wait, and return what is to be removed: by id, the entity if it was read."""
         removed, self._removed = self._removed, {}
-        return [(model, entity) for model, entities in removed.items() for entity in entities.values()]
+        return removed
 
     def _known(self, link: Link, held: Mapping[str, Any]) -> Any | None:
         """The entity that a row was linked to, if the session knows it."""
@@ -243,12 +271,22 @@ class Rows:
         removed, self._removed = self._removed, {}
         for model, entities in removed.items():
             connection = self._connection(model)
+            deleted = 0
             for keys in chunks(model, list(entities)):
-                result = connection.execute(delete(model.table).where(model.column[model.key_name].in_(keys)))
-                if result.rowcount < len(keys):
-                    raise NotFound("The resource was removed meanwhile.")
-            self._deleted += entities.values()
+                deleted += connection.execute(
+                    delete(model.table).where(model.column[model.key_name].in_(keys))
+                ).rowcount
+            if deleted < len(entities):
+                raise NotFound("There is no such resource, or it was removed meanwhile.")
+            self._deleted += self._held(model, entities)
         return bool(removed)
+
+    def _held(self, model: Model, entities: Mapping[Any, Any | None]) -> Iterable[Any]:
+        """Those of the entities that the session knows; None stands for one that may never have been read."""
+        known = self._session.identity_map
+        key_of = model.mapper.identity_key_from_primary_key
+        read = {id_: known.get(key_of((id_,))) for id_, entity in entities.items() if entity is None} if known else {}
+        return [entity for id_, each in entities.items() if (entity := each or read.get(id_)) is not None]
 
     def _update(self, model: Model, names: Iterable[str], rows: Iterable[_Row]) -> None:
         keys = [(name, model.column[name].key) for name in names]

@@ -16,7 +16,7 @@ from ...errors import Code, ConfigurationError, NotFound, OperationFailed, Unpro
 from .commit import commit, is_over, watch
 from .isolation import check, forget_level, set_level
 from .model import Model, identity_of, state_of
-from .rows import Link, Rows, adds_unnoticed, is_plain
+from .rows import Link, Rows, adds_unnoticed, is_plain, reads_unnoticed
 
 __all__ = ["NotAtomic", "Place", "Unit"]
 
@@ -74,8 +74,10 @@ class Unit:
         """Have the session write what waits to be written past it."""
         self._rows.release()
         self._rows.release_changed()
-        for model, entity in self._rows.release_removed():
-            self._delete(model, entity)
+        for model, removed in self._rows.release_removed().items():
+            found = self.read_all(model, [id_ for id_, entity in removed.items() if entity is None])
+            for id_, entity in removed.items():
+                self._delete(model, found[id_] if entity is None else entity)
 
     @property
     def holds_new_rows(self) -> bool:
@@ -93,6 +95,10 @@ class Unit:
     @cached_property
     def _has_plain_session(self) -> bool:
         return is_plain(self._session)
+
+    @cached_property
+    def _reads_unnoticed(self) -> bool:
+        return reads_unnoticed(self._session)
 
     def attach(self) -> None:
         """Have the session know what was written past it."""
@@ -151,6 +157,16 @@ class Unit:
         wanted = set(ids)
         return found if found.keys() <= wanted else {id_: each for id_, each in found.items() if id_ in wanted}
 
+    def read_all(self, model: Model, ids: Sequence[Any]) -> dict[Any, Any]:
+        """The entities with these ids.
+
+        :raises NotFound: unless all of them are in the database.
+        """
+        found = self.read(model, ids) if ids else {}
+        if len(found) < len(ids):
+            raise NotFound("There is no such resource.")
+        return found
+
     def chunks(self, model: Model, ids: Sequence[Any]) -> Iterator[Sequence[Any]]:
         """The ids that the database can compare, in parts of which each fits into one statement."""
         dialect = self._connection(model).dialect
@@ -197,6 +213,21 @@ class Unit:
         """Note that the entity, which is being written, is to show what is stored after the next `settle`."""
         self._written[model][state_of(entity)] = self.keep(entity)
 
+    def _will_show_all(self, model: Model, entities: Sequence[Any]) -> None:
+        shown = {state_of(entity): entity for entity in entities}
+        self._written[model].update(shown)
+        self._kept.update(shown)
+
+    def remove_all(self, model: Model, ids: Sequence[Any]) -> bool:
+        """Let the deletion of rows wait that need not have been read; False if they must be, or the session deletes.
+
+        :param ids: those of different rows of which nothing but the row itself goes.
+        """
+        if not (self._writes_past_session and self._reads_unnoticed and model.key.is_exact and model.is_read_unnoticed):
+            return False
+        self._rows.remove_all(model, ids)
+        return True
+
     def remove(self, model: Model, entity: Any, *, alone: bool) -> None:
         """Delete the row with the next flush; at once where it might refer to the next one to be removed.
 
@@ -233,6 +264,22 @@ class Unit:
         self.will_show(model, entity)
         return True
 
+    def insert_all(
+        self, model: Model, values: Sequence[Mapping[str, Any]], links: Sequence[Sequence[Link]]
+    ) -> Sequence[Any] | None:
+        """Let new rows of a model that `is_made_of_values` wait that are written past the session.
+
+        :param values: those of each row, by attribute.
+        :param links: the relationships of each.
+        :return: the entities, None if nothing can be written past the session.
+        """
+        if not self.holds_new_rows:
+            return None
+        entities = [model.made_of(each) for each in values]
+        self._rows.add_all(model, entities, links)
+        self._will_show_all(model, entities)
+        return entities
+
     def update(self, model: Model, entity: Any, values: Mapping[str, Any], links: Sequence[Link] | None) -> bool:
         """Let changes of a row wait that are written past the session; False if they cannot be.
 
@@ -244,6 +291,17 @@ class Unit:
         if any(link.waits for link in links):
             return False
         self._rows.change(model, entity, values, links)
+        return True
+
+    def update_all(self, model: Model, entities: Sequence[Any], values: Sequence[Mapping[str, Any]]) -> bool:
+        """Let changes of rows wait that are written past the session; False if they cannot be.
+
+        :param values: what to change of each, by attribute.
+        """
+        if not self._writes_past_session or not all(state_of(entity).persistent for entity in entities):
+            return False
+        self._rows.change_all(model, entities, values)
+        self._will_show_all(model, entities)
         return True
 
     def versions(self, model: Model, entities: Sequence[Any]) -> list[str | None]:
