@@ -20,7 +20,7 @@ from .known import KnownResources
 from .loggers import attempts
 from .operations import NOTHING
 from .pace import FAST, STRICT, Pace
-from .plugins import Binding, Layer, Plugins
+from .plugins import Binding, Plugins
 from .repeats import Repeats
 from .resources import Record, Reference, Relationship
 from .results import Room, resource_objects, with_meta
@@ -122,16 +122,15 @@ class _Attempt:
 
     def __init__(self, plan: Plan, plugins: Plugins, transaction: Transaction, pace: Pace) -> None:
         self._steps = plan.steps
-        self._bindings = plugins.bindings
+        self._transaction = transaction
         self._unit = transaction.unit
         self._strict_from = pace.strict_from(len(plan.steps))
         self._stops = pace.stops(len(plan.steps))
         self._position = 0
-        self._known = KnownResources(plugins.bindings, transaction.unit, self._find_id)
+        self._known = KnownResources(plugins.bindings, transaction)
         self._waiting = Waiting()
         self._run = Run()  # its members are among those that wait
         self._room = Room(plan.max_answer)
-        self._has_lost = False  # whether resources may be gone that no operation removed
         self._results: list[dict[str, Any]] = [{} for _ in plan.steps]
         self._ids: list[Any] = [None for _ in plan.steps]
 
@@ -268,7 +267,7 @@ class _Attempt:
         if not layer.supports("update"):
             detail = "A new resource cannot be related to itself here."
             raise RequestFailed(step.error(Code.OPERATION_NOT_SUPPORTED, detail, "data", "relationships"))
-        self._flush(layer)
+        self._transaction.flush(layer)
         self._change(step, reference, {}, self._related(step, relationships))
 
     def _update(self, step: Step) -> Reference:
@@ -364,18 +363,6 @@ class _Attempt:
             raise RequestFailed(*errors)
         return related
 
-    def _find_id(self, reference: Reference) -> Any:
-        """The id of a resource that was added; the store may have to be written to for it."""
-        layer = self._bindings[reference.type].layer
-        call = {"unit": self._unit(layer), "resource": reference.resource, "entity": reference.entity}
-        id_ = layer.identify(**call)
-        if id_ is None:
-            self._flush(layer)
-            id_ = layer.identify(**call)
-        if id_ is None:
-            raise layer.identify.broken(f"returned None after a flush, for one of '{reference.type}'")
-        return id_
-
     # --------------------------------------------------------------------------------------------------- writing
 
     def _settle(self) -> None:
@@ -386,21 +373,17 @@ class _Attempt:
         self._perform_run()
         with Performing(waiting[0].step.operation if len(waiting) == 1 else None):
             for layer in dict.fromkeys(step.binding.layer for _, step, _ in waiting):
-                self._flush(layer)
+                self._transaction.flush(layer)
             for position, _, reference in waiting:
                 self._ids[position] = reference.id
             self._show([entry for entry in waiting if entry.step.verb in ("add", "update")])
-        if self._has_lost or any(step.verb == "remove" for _, step, _ in waiting):
+        if self._transaction.has_lost or any(step.verb == "remove" for _, step, _ in waiting):
             self._known.forget()  # the store may have removed more than it was asked to
-            self._has_lost = False
+            self._transaction.has_lost = False
         error = self._room.take((step, self._results[position]) for position, step, _ in waiting)
         self._waiting.clear()
         if error is not None:  # nothing waits any more: it is certain which operation is to blame
             raise RequestFailed(error)
-
-    def _flush(self, layer: Layer) -> None:
-        if layer.defers_writes:
-            self._has_lost |= any(layer.flush(unit=self._unit(layer)))
 
     def _show(self, written: Iterable[WaitingStep]) -> None:
         by_binding: dict[Binding, list[WaitingStep]] = {}

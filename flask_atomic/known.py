@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
-from .plugins import Binding, Layer
+from .plugins import Binding
 from .resources import Reference
 from .runs import may_run
 from .steps import Key, Step
+from .transaction import Transaction
 
 __all__ = ["KnownResources"]
 
@@ -17,16 +19,13 @@ class KnownResources:
     """A reference to each resource that was read or added; never a note that one is missing.
 
     :param bindings: the resource types, by type.
-    :param unit: gives the unit of work of a layer.
-    :param find_id: gives the id of a resource that was added.
+    :param transaction: that of the attempt.
     """
 
-    def __init__(
-        self, bindings: Mapping[str, Binding], unit: Callable[[Layer], Any], find_id: Callable[[Reference], Any]
-    ) -> None:
+    def __init__(self, bindings: Mapping[str, Binding], transaction: Transaction) -> None:
         self._bindings = bindings
-        self._unit = unit
-        self._find_id = find_id
+        self._unit = transaction.unit
+        self._find_id = partial(_find_id, bindings, transaction)
         self._references: dict[Key, Reference] = {}
         self._ids: dict[Key, Key] = {}  # from the local ids of resources that have been written
         self.has_all_named = False
@@ -107,3 +106,16 @@ class KnownResources:
 
     def _reference(self, binding: Binding, entity: Any, id_: Any) -> Reference:
         return Reference(binding.resource, entity, id_, self._find_id)
+
+
+def _find_id(bindings: Mapping[str, Binding], transaction: Transaction, reference: Reference) -> Any:
+    """The id of a resource that was added; the store may have to be written to for it."""
+    layer = bindings[reference.type].layer
+    call = {"unit": transaction.unit(layer), "resource": reference.resource, "entity": reference.entity}
+    id_ = layer.identify(**call)
+    if id_ is None:
+        transaction.flush(layer)
+        id_ = layer.identify(**call)
+    if id_ is None:
+        raise layer.identify.broken(f"returned None after a flush, for one of '{reference.type}'")
+    return id_

@@ -64,11 +64,14 @@ class Service:
             `partly-committed` or `outcome-unknown`.
         """
         with left_alone() if len(body) >= _LARGE else nullcontext():
-            operations = self._read(body, endpoint, elsewhere)
-            current_request.operations = len(operations)
-            members, answer = self.settings.max_members, self.settings.max_answer
-            plan = planning.plan(operations, self.plugins, max_members=members, max_answer=answer)
-            return self._perform(plan, present, idempotency)
+            # All that the request made is gone when the collector begins to look again.
+            return self._perform(self._plan(body, endpoint, elsewhere), present, idempotency)
+
+    def _plan(self, body: bytes | str, endpoint: href.Endpoint, elsewhere: href.Elsewhere | None) -> Plan:
+        operations = self._read(body, endpoint, elsewhere)
+        current_request.operations = len(operations)
+        members, answer = self.settings.max_members, self.settings.max_answer
+        return planning.plan(operations, self.plugins, max_members=members, max_answer=answer)
 
     def _read(
         self, body: bytes | str, endpoint: href.Endpoint, elsewhere: href.Elsewhere | None

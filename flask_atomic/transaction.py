@@ -40,6 +40,8 @@ class Transaction:
         self._order = tuple(layers)
         self._written = written
         self._units: dict[Layer, Any] = {}
+        self.has_lost = False
+        """Whether a flush may have removed resources that no operation has."""
 
     def __enter__(self) -> Transaction:
         return self
@@ -54,6 +56,11 @@ class Transaction:
         if layer not in self._units:
             self._units[layer] = layer.begin()
         return self._units[layer]
+
+    def flush(self, layer: Layer) -> None:
+        """Have the layer write what waits there."""
+        if layer.defers_writes:
+            self.has_lost |= any(layer.flush(unit=self.unit(layer)))
 
     @cached_property
     def id(self) -> str:

@@ -25,6 +25,8 @@ from .model import ROW_KEY, Model, identity_of, state_of
 
 __all__ = ["Link", "Rows", "adds_unnoticed", "hold_expression", "is_plain", "reads_unnoticed"]
 
+Connect = Callable[[Model], Connection]
+
 _LARGEST = 2**63 - 1
 _ADDING = ("add", "add_all")
 _WRITING = ("delete", "flush")
@@ -94,12 +96,10 @@ class Rows:
     """The plain rows of one unit.
 
     :param session: the session of the unit.
-    :param connection: gives its connection to the database of a model.
     """
 
-    def __init__(self, session: Session, connection: Callable[[Model], Connection]) -> None:
+    def __init__(self, session: Session) -> None:
         self._session = session
-        self._connection = connection
         self._new: dict[Model, list[_New]] = {}
         self._changed: dict[Model, dict[Any, tuple[Any, Mapping[str, Any]]]] = {}
         self._removed: dict[Model, dict[Any, Any | None]] = {}  # by id, with the entity if it was read
@@ -234,12 +234,14 @@ class Rows:
 
     # ---------------------------------------------------------------------------------------------------- writing
 
-    def insert(self) -> None:
+    # Each is given what gives a connection to the database of a model.
+
+    def insert(self, connect: Connect) -> None:
         """Insert the new rows; those that only the session can insert are left to it."""
         for model in self._in_order():
             entries = self._new[model]
             entities = [entry.entity for entry in entries]
-            if not _fill(model, entries) or not _insert(self._connection(model), model, entities):
+            if not _fill(model, entries) or not _insert(connect(model), model, entities):
                 break
             del self._new[model]
             self._inserted += entities
@@ -247,7 +249,7 @@ class Rows:
         if self._new:
             self.release()
 
-    def update(self) -> None:
+    def update(self, connect: Connect) -> None:
         """Update the rows that were changed.
 
         :raises NotFound: if one of them is gone.
@@ -256,12 +258,12 @@ class Rows:
         for model, entities in changed.items():
             rows = [(id_, values) for id_, (_, values) in entities.items()]
             for names, alike in _alike(model, rows):
-                self._update(model, names, alike)
+                _update(connect(model), model, names, alike)
             if model.relationships:
                 self._expire_relationships(entity for entity, _ in entities.values())
         self._expire_other_ends()
 
-    def delete(self, chunks: Callable[[Model, Sequence[Any]], Iterable[Sequence[Any]]]) -> bool:
+    def delete(self, connect: Connect, chunks: Callable[[Model, Sequence[Any]], Iterable[Sequence[Any]]]) -> bool:
         """Delete the rows that were removed.
 
         :param chunks: gives keys in parts that fit into one statement.
@@ -270,7 +272,7 @@ class Rows:
         """
         removed, self._removed = self._removed, {}
         for model, entities in removed.items():
-            connection = self._connection(model)
+            connection = connect(model)
             deleted = 0
             for keys in chunks(model, list(entities)):
                 deleted += connection.execute(
@@ -287,20 +289,6 @@ class Rows:
         key_of = model.mapper.identity_key_from_primary_key
         read = {id_: known.get(key_of((id_,))) for id_, entity in entities.items() if entity is None} if known else {}
         return [entity for id_, each in entities.items() if (entity := each or read.get(id_)) is not None]
-
-    def _update(self, model: Model, names: Iterable[str], rows: Iterable[_Row]) -> None:
-        keys = [(name, model.column[name].key) for name in names]
-        if all(name == key for name, key in keys):
-            parameters = [{ROW_KEY: id_, **values} for id_, values in rows]
-        else:
-            parameters = [{ROW_KEY: id_, **{key: values[name] for name, key in keys}} for id_, values in rows]
-        connection = self._connection(model)
-        statement = update(model.table).where(model.column[model.key_name] == bindparam(ROW_KEY))
-        result = connection.execute(statement, parameters)
-        dialect = connection.dialect
-        tells = dialect.supports_sane_multi_rowcount if len(parameters) > 1 else dialect.supports_sane_rowcount
-        if tells and result.rowcount != len(parameters):
-            raise NotFound("The resource was removed meanwhile.")
 
     def _in_order(self) -> Sequence[Model]:
         """The models of new rows, those that are referred to first."""
@@ -325,6 +313,20 @@ def _alike(model: Model, rows: list[_Row]) -> Iterable[tuple[Sequence[str], Iter
     if all(model.unique.isdisjoint(names) for names in kinds):
         rows.sort(key=lambda row: tuple(row[1]))
     return groupby(rows, key=lambda row: tuple(row[1]))
+
+
+def _update(connection: Connection, model: Model, names: Iterable[str], rows: Iterable[_Row]) -> None:
+    keys = [(name, model.column[name].key) for name in names]
+    if all(name == key for name, key in keys):
+        parameters = [{ROW_KEY: id_, **values} for id_, values in rows]
+    else:
+        parameters = [{ROW_KEY: id_, **{key: values[name] for name, key in keys}} for id_, values in rows]
+    statement = update(model.table).where(model.column[model.key_name] == bindparam(ROW_KEY))
+    result = connection.execute(statement, parameters)
+    dialect = connection.dialect
+    tells = dialect.supports_sane_multi_rowcount if len(parameters) > 1 else dialect.supports_sane_rowcount
+    if tells and result.rowcount != len(parameters):
+        raise NotFound("The resource was removed meanwhile.")
 
 
 def _fill(model: Model, entries: Sequence[_New]) -> bool:

@@ -45,7 +45,7 @@ class Unit:
 
     def __init__(self, session: Session, *, shared: bool, isolation_level: str | None, computes: bool = True) -> None:
         self._session = session
-        self._rows = Rows(session, self._connection)
+        self._rows = Rows(session)
         self._shared = shared
         self._isolation_level = isolation_level
         self._computes = computes
@@ -386,9 +386,9 @@ class Unit:
                 set_committed_value(entity, name, None)
 
     def _write_plain_rows(self) -> None:
-        self._rows.insert()
-        self._rows.update()
-        if self._rows.delete(self.chunks):
+        self._rows.insert(self._connection)
+        self._rows.update(self._connection)
+        if self._rows.delete(self._connection, self.chunks):
             self._kept.clear()
             self._has_deleted = True
 
