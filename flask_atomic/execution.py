@@ -232,8 +232,9 @@ class _Attempt:
 
     def _perform_run(self) -> None:
         if self._run:
+            run, self._run = self._run, Run()
             with Performing():
-                self._run.perform(self._unit)
+                run.perform(self._unit)
 
     # ------------------------------------------------------------------------------------------------ operations
 

@@ -71,21 +71,21 @@ class KnownResources:
 
         What is removed in a run need not be read for that.
         """
-        named: dict[str, dict[Any, None]] = {}
+        named: dict[str, dict[Any, Key]] = {}
         for step in steps:
             if step.verb == "remove" and may_run(step):
                 continue
             for key in step.named:
                 if key.lid is None:
-                    named.setdefault(key.type, {})[key.id] = None
-        for type_, ids in named.items():
-            self._fetch(self._bindings[type_], ids)
+                    named.setdefault(key.type, {})[key.id] = key
+        for type_, keys_by_id in named.items():
+            self._fetch(self._bindings[type_], keys_by_id)
         self.has_all_named = True
 
     def read(self, keys: Sequence[Key]) -> dict[Key, Reference]:
         """Read the resources of these keys, one or more of one type; those that do not exist are left out."""
         by_id = {key: self._ids.get(key, key) for key in keys}
-        self._fetch(self._bindings[keys[0].type], dict.fromkeys(named.id for named in by_id.values()))
+        self._fetch(self._bindings[keys[0].type], {named.id: named for named in by_id.values()})
         found = {key: reference for key, named in by_id.items() if (reference := self._references.get(named))}
         self._references |= found
         return found
@@ -99,10 +99,11 @@ class KnownResources:
         self._references.clear()
         self.has_all_named = False
 
-    def _fetch(self, binding: Binding, ids: Iterable[Any]) -> None:
+    def _fetch(self, binding: Binding, keys_by_id: Mapping[Any, Key]) -> None:
         layer, resource = binding.layer, binding.resource
-        for id_, entity in layer.get(unit=self._unit(layer), resource=resource, ids=list(ids)).items():
-            self._references[Key(resource.type, id_, None)] = self._reference(binding, entity, id_)
+        found = layer.get(unit=self._unit(layer), resource=resource, ids=list(keys_by_id))
+        for id_, entity in found.items():
+            self._references[keys_by_id[id_]] = self._reference(binding, entity, id_)
 
     def _reference(self, binding: Binding, entity: Any, id_: Any) -> Reference:
         return Reference(binding.resource, entity, id_, self._find_id)

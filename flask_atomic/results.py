@@ -80,14 +80,12 @@ _NONE: Mapping[str, Any] = MappingProxyType({})
 
 def _size_of_result(result: Mapping[str, Any]) -> int:
     """About how many bytes a result takes as JSON, without what is short in any case. This is asked about every one."""
-    resource = result.get("data", _NONE)
     size = _CONTAINER
-    for name in ("attributes", "meta"):
-        if name in resource:
-            size += _size(resource[name])
-    for relationship in resource.get("relationships", _NONE).values():
-        if type(relationship["data"]) is list:
-            size += _size(relationship["data"])
+    for name, member in result.get("data", _NONE).items():
+        if name == "attributes" or name == "meta":
+            size += _size(member)
+        elif name == "relationships":
+            size += sum(_size(each["data"]) for each in member.values() if type(each["data"]) is list)
     return size
 
 

@@ -24,8 +24,8 @@ __all__ = ["Service"]
 
 Answer = TypeVar("Answer")
 
-_LARGE = 16_384
-"""How long the document of a large request is: it has about a hundred operations."""
+_LARGE = 4_096
+"""How long the document of a large request is: it has some dozens of operations."""
 
 
 class Service:

@@ -39,9 +39,10 @@ class Waiting:
 
     def add(self, position: int, step: Step, reference: Reference) -> None:
         """Let a step wait."""
+        if not self.steps or self.steps[-1].step.binding is not step.binding:
+            self._bindings[reference.type] = step.binding
         self.steps.append(WaitingStep(position, step, reference))
         self._references.add(reference)
-        self._bindings[reference.type] = step.binding
 
     def clear(self) -> None:
         """Begin again with none."""

@@ -149,11 +149,12 @@ class Unit:
 
         :param refresh: whether to overwrite what the session knows of them already.
         """
-        found = {}
+        found: dict[Any, Any] = {}
         for chunk in self.chunks(model, ids):
             statement = select(model.class_).where(model.key_attribute.in_(chunk)).options(*model.options)
-            for entity in self.session.scalars(statement, execution_options={"populate_existing": refresh}):
-                found[identity_of(model, entity)] = self.keep(entity)
+            entities = self.session.scalars(statement, execution_options={"populate_existing": refresh}).all()
+            self._kept.update((state_of(entity), entity) for entity in entities)
+            found.update((identity_of(model, entity), entity) for entity in entities)
         wanted = set(ids)
         return found if found.keys() <= wanted else {id_: each for id_, each in found.items() if id_ in wanted}
 
@@ -211,12 +212,10 @@ class Unit:
 
     def will_show(self, model: Model, entity: Any) -> None:
         """Note that the entity, which is being written, is to show what is stored after the next `settle`."""
-        self._written[model][state_of(entity)] = self.keep(entity)
+        self._written[model][state_of(entity)] = entity
 
     def _will_show_all(self, model: Model, entities: Sequence[Any]) -> None:
-        shown = {state_of(entity): entity for entity in entities}
-        self._written[model].update(shown)
-        self._kept.update(shown)
+        self._written[model].update((state_of(entity), entity) for entity in entities)
 
     def remove_all(self, model: Model, ids: Sequence[Any]) -> bool:
         """Let the deletion of rows wait that need not have been read; False if they must be, or the session deletes.
