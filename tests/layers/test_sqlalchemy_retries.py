@@ -14,7 +14,7 @@ import psycopg
 import pymysql
 import pytest
 from marshmallow_jsonapi import fields
-from sqlalchemy import Engine, Integer, QueuePool, String, create_engine, event, text
+from sqlalchemy import Connection, Engine, Integer, QueuePool, String, create_engine, event, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, scoped_session, sessionmaker
 
@@ -721,6 +721,58 @@ class TestListeners:
 
         assert on_server.post(*NEW).status == 200
         assert on_server.stored == [*STORED, ("listener 2", 0)]
+
+    def test_right_before_it(self, notes: Notes) -> None:
+        def fail(_: Connection) -> None:
+            raise ZeroDivisionError
+
+        plugin = Interruption("commit", lambda unit: event.listen(unit.session.connection(), "commit", fail))
+
+        assert notes.post(*NEW, plugin=plugin).errors == [(500, "internal-error", None)]
+        assert notes.stored == BEFORE
+
+    def test_right_before_it_when_a_statement_fails_that_nobody_misses(self, postgresql_url: str) -> None:
+        def fail(connection: Connection) -> None:
+            with suppress(DBAPIError):
+                connection.execute(text(TestCaughtFailures.WRONG))
+
+        notes = Notes(postgresql_url)
+        plugin = Interruption("commit", lambda unit: event.listen(unit.session.connection(), "commit", fail))
+
+        assert notes.post(*NEW, plugin=plugin).errors == [(500, "internal-error", None)]
+        assert notes.stored == BEFORE
+
+    @pytest.mark.parametrize("failure", [ZeroDivisionError(), Transient("Busy.")])
+    @pytest.mark.parametrize("rolls_back", [False, True])
+    def test_in_a_session_with_a_commit_of_its_own(self, notes: Notes, failure: Exception, rolls_back: bool) -> None:
+        class Own(Session):
+            def commit(self) -> None:
+                if rolls_back:
+                    self.rollback()
+                raise failure
+
+        notes.sessions = sessionmaker(notes.engine, class_=Own)
+
+        expected = (503, "unavailable") if isinstance(failure, Transient) else (500, "internal-error")
+        assert notes.post(*NEW, ATOMIC_RETRIES=0).errors == [(*expected, None)]
+        assert notes.stored == BEFORE
+
+    @pytest.mark.parametrize("error", [ZeroDivisionError(), "no such table"])
+    def test_after_it_where_an_outer_transaction_goes_on(self, notes: Notes, error: Exception | str) -> None:
+        """Nothing is committed then, and nobody can have lost it."""
+        with notes.engine.connect() as connection, connection.begin() as outer:
+            notes.sessions = sessionmaker(connection)
+
+            @event.listens_for(notes.sessions, "after_commit")
+            def fail(_: Session) -> None:
+                if isinstance(error, Exception):
+                    raise error
+                connection.execute(text("SELECT 1 FROM nowhere"))
+
+            assert notes.post(*NEW).errors == [(500, "internal-error", None)]
+            assert connection.get_transaction() is outer
+            outer.rollback()
+        assert notes.stored == BEFORE
 
     def test_what_the_application_binds_a_session_to_is_left_as_it_was(self, notes: Notes) -> None:
         with notes.engine.connect() as connection, connection.begin() as outer:

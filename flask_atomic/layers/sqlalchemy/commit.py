@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 from sqlalchemy import Connection, ExceptionContext, Transaction, TwoPhaseTransaction, event
@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from ...errors import Transient, UnknownOutcome
 
-__all__ = ["commit", "commit_one", "commit_through", "is_over", "refuse_aborted", "watch"]
+__all__ = ["commit", "commit_one", "commit_through", "has_changes", "is_over", "refuse_aborted", "watch"]
 
 _logger = logging.getLogger(__name__)
 
@@ -39,29 +39,82 @@ def commit(session: Session, connections: Collection[Connection]) -> None:
     :raises UnknownOutcome: if nobody can tell; also if one of several connections has made its own.
     :raises Exception: whatever else the session raises; nothing is committed then.
     """
-    begun: list[Connection] = []
-
-    def note(connection: Connection, *_: object) -> None:
-        if not begun:
-            for each in connections:
-                refuse_aborted(each)
-        begun.append(connection)
-
-    name = "commit_twophase" if session.twophase else "commit"
-    for connection in connections:
-        event.listen(connection, name, note)
+    begin = _Begin(session, connections)
     try:
+        begin.expect()
         session.commit()
     except Exception as error:
         open_ = [connection.get_transaction() is not None for connection in connections]
-        if not begun or (all(open_) and _is_refusal(error)):
+        if not begin.was_made or (all(open_) and _is_refusal(error)):
             raise
         if any(open_):
             raise UnknownOutcome("The store was lost during the commit.") from error
         _tell_failed_listener(session)
     finally:
-        for connection in connections:
-            event.remove(connection, name, note)
+        begin.forget()
+
+
+class _Begin:
+    """The moment at which a COMMIT is sent: until then nothing can be committed, and the transactions must be there.
+
+    Only where somebody may write until then, or raise, does it take a listener to know it. Otherwise it is the first
+    thing that the session does, and a transaction is active as long as it was not tried.
+    """
+
+    def __init__(self, session: Session, connections: Collection[Connection]) -> None:
+        self._connections = connections
+        self._name = "commit_twophase" if session.twophase else "commit"
+        self._heard = () if _commits_at_once(session, connections) else tuple(connections)
+        self._active: list[Transaction] = []
+        self._was_heard = False
+
+    def expect(self) -> None:
+        """See that the transactions are there, now or when it is heard.
+
+        :raises Transient: if one is not.
+        """
+        for connection in self._heard:
+            event.listen(connection, self._name, self._hear)
+        if not self._heard:
+            self._check()
+            transactions = [connection.get_transaction() for connection in self._connections]
+            self._active = [each for each in transactions if each is not None and each.is_active]
+
+    def _hear(self, *_: object) -> None:
+        if not self._was_heard:
+            self._check()
+        self._was_heard = True
+
+    def _check(self) -> None:
+        for connection in self._connections:
+            refuse_aborted(connection)
+
+    @property
+    def was_made(self) -> bool:
+        """Whether a COMMIT may have been sent."""
+        return self._was_heard or not all(transaction.is_active for transaction in self._active)
+
+    def forget(self) -> None:
+        """Listen no more."""
+        for connection in self._heard:
+            event.remove(connection, self._name, self._hear)
+
+
+def _commits_at_once(session: Session, connections: Iterable[Connection]) -> bool:
+    """Whether nothing comes before the COMMIT when the session commits, and nobody hears of it."""
+    return not (
+        session.twophase
+        or getattr(session.commit, "__func__", None) is not Session.commit
+        or session.dispatch.before_commit
+        or session.in_nested_transaction()
+        or has_changes(session)
+        or any(connection.dispatch.commit for connection in connections)
+    )
+
+
+def has_changes(session: Session) -> bool:
+    """Whether there is anything that the session would flush."""
+    return bool(session.new or session.deleted or session.identity_map.check_modified())
 
 
 def commit_through(session: Session, commit: Callable[[], None]) -> None:
@@ -96,7 +149,7 @@ _FLUSHES = 100
 
 def _flush(session: Session) -> None:
     for _ in range(_FLUSHES):
-        if not (session.new or session.dirty or session.deleted):
+        if not has_changes(session):
             return
         session.flush()
     raise RuntimeError("What listens to the session writes more in every flush.")

@@ -13,7 +13,7 @@ from sqlalchemy.orm import InstanceState, Mapper, Session
 from sqlalchemy.orm.attributes import set_committed_value
 
 from ...errors import Code, ConfigurationError, NotFound, OperationFailed, Unprocessable
-from .commit import commit, is_over, watch
+from .commit import commit, has_changes, is_over, watch
 from .isolation import check, forget_level, set_level
 from .model import Model, identity_of, state_of
 from .rows import Link, Rows, adds_unnoticed, is_plain, reads_unnoticed
@@ -356,11 +356,11 @@ class Unit:
         :raises NotFound: if a row to be deleted is gone.
         """
         session = self._session
-        if session.new or session.dirty or session.deleted or (self._rows.has_new and not self._has_plain_session):
+        if has_changes(session) or (self._rows.has_new and not self._has_plain_session):
             self._leave_to_session()
         else:
             self._write_plain_rows()
-        if session.new or session.dirty or session.deleted:
+        if has_changes(session):
             self._check_removed()
             self._deletes = self._deletes or bool(session.deleted)
             touched = [*session.new, *session.dirty]
@@ -469,7 +469,7 @@ def _leading_to(place: Place) -> Any:
 def _prepare(session: Session, shared: bool) -> None:
     if not shared:
         session.expire_on_commit = False
-    elif session.new or session.dirty or session.deleted or session.in_transaction():
+    elif has_changes(session) or session.in_transaction():
         raise ConfigurationError(
             "The shared session has pending changes or an open transaction, which the operations would commit or roll "
             "back. Commit or roll back before the request reaches the endpoint, or do not share the session."
