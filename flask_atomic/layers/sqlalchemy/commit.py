@@ -199,7 +199,7 @@ def watch(connection: Connection) -> None:
     """
     if connection.dialect.name in ("mysql", "mariadb", "sqlite"):
         connection.info.pop(_LOST, None)
-        if not event.contains(connection.dialect, "handle_error", _note_end):
+        if _note_end not in connection.dialect.dispatch.handle_error:
             event.listen(connection.dialect, "handle_error", _note_end)
 
 

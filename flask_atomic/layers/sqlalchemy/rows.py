@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime, time
 from decimal import Decimal
 from itertools import chain, groupby
+from operator import attrgetter
 from types import NoneType
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -28,12 +29,12 @@ __all__ = ["Link", "Rows", "adds_unnoticed", "hold_expression", "is_plain", "rea
 Connect = Callable[[Model], Connection]
 
 _LARGEST = 2**63 - 1
-_ADDING = ("add", "add_all")
-_WRITING = ("delete", "flush")
-_READING = ("execute", "scalar", "scalars", "get", "get_one")
-_WHEN_READ = ("do_orm_execute", "loaded_as_persistent")
-_WHEN_ADDED = ("before_attach", "after_attach", "transient_to_pending", "pending_to_transient")
-_WHEN_WRITTEN = (
+_ADDING = attrgetter("add", "add_all")
+_WRITING = attrgetter("delete", "flush")
+_READING = attrgetter("execute", "scalar", "scalars", "get", "get_one")
+_WHEN_READ = attrgetter("do_orm_execute", "loaded_as_persistent")
+_WHEN_ADDED = attrgetter("before_attach", "after_attach", "transient_to_pending", "pending_to_transient")
+_WHEN_WRITTEN = attrgetter(
     *("before_flush", "after_flush", "after_flush_postexec", "pending_to_persistent", "detached_to_persistent"),
     *("persistent_to_deleted", "persistent_to_detached", "deleted_to_detached", "deleted_to_persistent"),
 )
@@ -54,10 +55,9 @@ def reads_unnoticed(session: Session) -> bool:
     return _is_as_made(session, _READING, _WHEN_READ)
 
 
-def _is_as_made(session: Session, methods: Iterable[str], events: Iterable[str]) -> bool:
+def _is_as_made(session: Session, methods: Callable[[Any], Any], events: Callable[[Any], Any]) -> bool:
     """Whether these methods are those of SQLAlchemy, and nobody listens to these events."""
-    are_own = all(getattr(type(session), name) is getattr(Session, name) for name in methods)
-    return are_own and not any(getattr(session.dispatch, name) for name in events)
+    return methods(type(session)) == methods(Session) and not any(events(session.dispatch))
 
 
 class Link(NamedTuple):
