@@ -22,6 +22,7 @@ from sqlalchemy import (
     ForeignKey,
     ForeignKeyConstraint,
     Index,
+    Insert,
     Integer,
     LargeBinary,
     PrimaryKeyConstraint,
@@ -29,6 +30,7 @@ from sqlalchemy import (
     Table,
     UniqueConstraint,
     Uuid,
+    insert,
     inspect,
 )
 from sqlalchemy.orm import (
@@ -184,7 +186,12 @@ class Model:
         """The one table of a plain model."""
         return cast(Table, self.mapper.local_table)
 
-    @property
+    @cached_property
+    def insertion(self) -> Insert:
+        """The statement that inserts rows of a plain model."""
+        return insert(self.table)
+
+    @cached_property
     def makes_keys(self) -> bool:
         """Whether the database numbers new rows one after the other."""
         column = self.column[self.key_name]

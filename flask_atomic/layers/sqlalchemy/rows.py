@@ -16,7 +16,7 @@ from types import NoneType
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ClauseElement, Connection, TypeDecorator, bindparam, delete, false, func, insert, select, update
+from sqlalchemy import ClauseElement, Connection, TypeDecorator, bindparam, delete, false, func, select, update
 from sqlalchemy.orm import InstanceState, Mapper, Session, make_transient_to_detached
 from sqlalchemy.orm.attributes import flag_modified, set_committed_value
 from sqlalchemy.schema import sort_tables
@@ -362,18 +362,18 @@ def _insert(connection: Connection, model: Model, entities: Sequence[Any]) -> bo
         return False
     without_key = [entity for entity in entities if entity.__dict__.get(model.key_name) is None]
     if not without_key:
-        connection.execute(insert(model.table), _parameters(model, entities))
+        connection.execute(model.insertion, _parameters(model, entities))
     elif len(without_key) < len(entities) or not _makes_keys(connection, model):
         return False
     elif len(entities) == 1:
         (parameters,) = _parameters(model, entities)
-        key = connection.execute(insert(model.table), parameters).inserted_primary_key
+        key = connection.execute(model.insertion, parameters).inserted_primary_key
         assert key is not None  # it would be for an executemany
         _number(model, entities, key)
     elif connection.dialect.name == "sqlite":
         return _insert_numbered(connection, model, entities)
     elif connection.dialect.insert_executemany_returning_sort_by_parameter_order:
-        statement = insert(model.table).returning(model.column[model.key_name], sort_by_parameter_order=True)
+        statement = model.insertion.returning(model.column[model.key_name], sort_by_parameter_order=True)
         found = connection.execute(statement, _parameters(model, entities))
         _number(model, entities, found.scalars())
     else:
@@ -408,7 +408,7 @@ def _insert_numbered(connection: Connection, model: Model, entities: Sequence[An
     if last > _LARGEST - len(entities):
         return False
     _number(model, entities, range(last + 1, last + 1 + len(entities)))
-    connection.execute(insert(model.table), _parameters(model, entities))
+    connection.execute(model.insertion, _parameters(model, entities))
     return True
 
 
