@@ -77,7 +77,7 @@ class Serving:
         self._token = _request.set(self._request)
         return self._request
 
-    def __exit__(self, *exception: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         _request.reset(self._token)
 
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, cast
 
-from flask import Blueprint, Flask, Response, current_app, got_request_exception, has_request_context, request
+from flask import Blueprint, Flask, Request, Response, current_app, got_request_exception, has_request_context, request
 from flask.blueprints import BlueprintSetupState
 from flask.sansio.app import App
 from flask.typing import ResponseReturnValue
@@ -25,7 +25,7 @@ from .errors import Code, ConfigurationError, ErrorObject, PluginDefect, Request
 from .href import Endpoint
 from .idempotency import HEADER, REPLAYED, Idempotency, Remembered, digest, fingerprint, key_error, read_key
 from .links import finder, with_self
-from .loggers import defects, serving
+from .loggers import LoggedServing, defects
 from .negotiation import CONTENT_TYPE, EXTENSION, check_accept, check_content_type, sparse_fields
 from .operations import RESULTS
 from .plugins import Layer, bind
@@ -173,7 +173,7 @@ class Atomic:
         """
         body = document if isinstance(document, (str, bytes)) else json.dumps(dict(document))
         service = self._service()
-        with serving(_request_id()) as served:
+        with LoggedServing(_request_id()) as served:
             results = service.perform(
                 body,
                 service.endpoint,
@@ -232,30 +232,35 @@ class Atomic:
 
         def operations(**values: Any) -> Response:
             response = _options() if request.method == "OPTIONS" else _served(view, values)
-            response.vary.add("Accept")
+            if "Vary" in response.headers:
+                response.vary.add("Accept")
+            else:
+                response.headers["Vary"] = "Accept"
             return response
 
         return operations
 
     def _serve(self, **values: Any) -> Response:
         service = self._service()
-        if request.method != "POST":
+        settings = service.settings
+        sent = _sent()
+        if sent.method != "POST":
             raise MethodNotAllowed(_ALLOWED)
-        check_content_type(request.headers.get("Content-Type"), strict=service.settings.strict_media_type)
-        check_accept(request.headers.get("Accept"))
-        fields = sparse_fields(request.args.items(multi=True), service.fields_of)
-        path = request.root_path.rstrip("/") + request.path.rstrip("/")
-        endpoint = Endpoint(request.host, path.removesuffix(self._path), self._path)
-        key = _idempotency_key(service.settings)
-        body = _body()
+        check_content_type(sent.headers.get("Content-Type"), strict=settings.strict_media_type)
+        check_accept(sent.headers.get("Accept"))
+        fields = sparse_fields(sent.args.items(multi=True), service.fields_of) if sent.query_string else {}
+        path = sent.root_path.rstrip("/") + sent.path.rstrip("/")
+        endpoint = Endpoint(sent.host, path.removesuffix(self._path), self._path)
+        key = None if settings.idempotency == "off" else _idempotency_key(sent, settings)
+        body = _body(sent)
         return service.perform(
             body,
             endpoint,
             lambda records: _response(
-                [record.result for record in with_self(records)], fields, no_content=service.settings.no_content
+                [record.result for record in with_self(records)], fields, no_content=settings.no_content
             ),
             finder(service.catalog),
-            None if key is None else self._idempotency(key, body, service.settings),
+            None if key is None else self._idempotency(key, body, settings),
         )
 
     def _idempotency(self, key: str, body: bytes, settings: Settings) -> Idempotency[Response]:
@@ -295,13 +300,19 @@ def _is_layer(plugin: object) -> bool:
     return hasattr(plugin, "atomic_claim")
 
 
-def _body() -> bytes:
+def _sent() -> Request:
+    """The request that the application has, by itself: the proxy looks it up at each use."""
+    sent: Request = request._get_current_object()  # type: ignore[attr-defined]
+    return sent
+
+
+def _body(sent: Request) -> bytes:
     try:
-        body = request.get_data(cache=False)
+        body = sent.get_data(cache=False)
     except OSError as error:  # where the server says itself where a body ends, nobody else makes a 400 of that
         raise ClientDisconnected from error
-    cut_off = body and request.content_length is None and len(body) == request.max_content_length
-    if cut_off and request.input_stream.read(1):  # of a body in chunks Werkzeug reads no more, and says nothing
+    cut_off = body and len(body) == sent.max_content_length and sent.content_length is None
+    if cut_off and sent.input_stream.read(1):  # of a body in chunks Werkzeug reads no more, and says nothing
         raise RequestEntityTooLarge
     return body
 
@@ -316,10 +327,10 @@ def _of_job(key: str, body: bytes | str, settings: Settings) -> Idempotency[list
     )
 
 
-def _idempotency_key(settings: Settings) -> str | None:
-    """The key of the request, None if it has none or if keys are of no account."""
-    given = request.headers.get(HEADER)
-    if settings.idempotency == "off" or (given is None and settings.idempotency == "optional"):
+def _idempotency_key(sent: Request, settings: Settings) -> str | None:
+    """The key of the request, None if it has none and needs none."""
+    given = sent.headers.get(HEADER)
+    if given is None and settings.idempotency == "optional":
         return None
     if given is None:
         detail = f'Send the header {HEADER}: "KEY", with a new key for each request that is not a repeat.'
@@ -354,7 +365,7 @@ def _request_id() -> str | None:
 
 
 def _served(view: View, values: Mapping[str, Any]) -> Response:
-    with serving(_request_id()) as served:
+    with LoggedServing(_request_id()) as served:
         response = _answer(view, values)
         served.status = response.status_code
     return response

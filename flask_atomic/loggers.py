@@ -9,14 +9,13 @@ from __future__ import annotations
 import logging
 import traceback
 from collections.abc import Iterator, MutableMapping
-from contextlib import contextmanager
 from time import perf_counter
 from typing import Any
 
 from .context import Request, Serving, current_request
 from .errors import Code, RequestFailed
 
-__all__ = ["attempts", "defects", "requests", "serving", "transactions"]
+__all__ = ["LoggedServing", "attempts", "defects", "requests", "transactions"]
 
 
 _LONGEST = 10_000
@@ -83,24 +82,25 @@ for _module in ("commit", "databases", "recovery"):
     logging.getLogger(f"flask_atomic.layers.sqlalchemy.{_module}").addFilter(_escape)
 
 
-@contextmanager
-def serving(id: str | None) -> Iterator[Request]:
-    """Make the request with that id, or one that is made up, the current one, and log at the end what became of it.
+class LoggedServing(Serving):
+    """A context manager like `Serving` that logs at the end what became of the request.
 
     An exception is told as the status that it stands for. Otherwise, who serves the request sets the status.
     """
-    started = perf_counter()
-    with Serving(id) as request:
+
+    def __enter__(self) -> Request:
+        self._started = perf_counter()
+        return super().__enter__()
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if isinstance(error, RequestFailed):
+            self._request.tell(error.status, error.errors)
+        elif isinstance(error, Exception):
+            self._request.codes = (Code.INTERNAL_ERROR.code,)
         try:
-            yield request
-        except RequestFailed as failure:
-            request.tell(failure.status, failure.errors)
-            raise
-        except Exception:
-            request.codes = (Code.INTERNAL_ERROR.code,)
-            raise
+            _tell(self._request, perf_counter() - self._started)
         finally:
-            _tell(request, perf_counter() - started)
+            super().__exit__(kind, error, traceback)
 
 
 def _tell(request: Request, duration: float) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import NamedTuple
 
 from .errors import MOST_ERRORS, Code, ErrorObject, RequestFailed
@@ -21,6 +22,10 @@ CONTENT_TYPE = f'{MEDIA_TYPE};ext="{EXTENSION}"'
 _JSON = "application/json"
 _LONGEST = 16_384
 """How many characters of a header are read; servers accept about half of it on one line."""
+
+
+_remembered = lru_cache(maxsize=32)
+"""For what is found out about a header: a client sends the same with all its requests. So few, since it may be long."""
 
 
 class _MediaType(NamedTuple):
@@ -65,18 +70,9 @@ def check_content_type(value: str | None, *, strict: bool) -> None:
     :raises RequestFailed: 415, also for parameters that the media type must not have (JSON:API 1.1, "Server
         Responsibilities").
     """
-    name = _name(value or "")
-    if name == _JSON and not strict:
-        return
-    if name != MEDIA_TYPE:
-        raise _unsupported(f"A request has the media type {CONTENT_TYPE}.")
-    media_type = _parse(value or "")
-    if media_type is None:
-        raise _unsupported("The parameters of the media type cannot be read.")
-    if media_type.flaw:
-        raise _unsupported(media_type.flaw)
-    if strict and not media_type.extensions:
-        raise _unsupported(f"The media type does not say that the extension is applied: {CONTENT_TYPE}.")
+    flaw = _content_type_flaw(value or "", strict)
+    if flaw is not None:
+        raise RequestFailed(ErrorObject.of(Code.UNSUPPORTED_MEDIA_TYPE, flaw, header="Content-Type"))
 
 
 def check_accept(value: str | None) -> None:
@@ -86,17 +82,9 @@ def check_accept(value: str | None) -> None:
     :raises RequestFailed: 406 if nothing that is listed allows the answer, or if the media type of JSON:API is listed,
         but only in ways that cannot be served (JSON:API 1.1, "Server Responsibilities").
     """
-    if not value or not value.strip(" \t,"):
-        return
-    if len(value) > _LONGEST:
-        raise _not_acceptable(f"The header has more than {_LONGEST} characters.")
-    ranges = [accepted for text in _ELEMENT.findall(value) if (accepted := _parse_range(text))]
-    flaws = [accepted.flaw for accepted in ranges if accepted.name == MEDIA_TYPE]
-    if flaws and flaws[0] and all(flaws):
-        raise _not_acceptable(flaws[0])
-    closest = max((accepted.specificity for accepted in ranges), default=0)
-    if not closest or not any(accepted.weight for accepted in ranges if accepted.specificity == closest):
-        raise _not_acceptable(f"The answer has the media type {CONTENT_TYPE}.")
+    flaw = _accept_flaw(value) if value else None
+    if flaw is not None:
+        raise RequestFailed(ErrorObject.of(Code.NOT_ACCEPTABLE, flaw, header="Accept"))
 
 
 def sparse_fields(
@@ -142,12 +130,37 @@ def _bad_parameter(parameter: str, detail: str) -> ErrorObject:
     return ErrorObject.of(Code.INVALID_PARAMETER, detail, parameter=parameter)
 
 
-def _unsupported(detail: str) -> RequestFailed:
-    return RequestFailed(ErrorObject.of(Code.UNSUPPORTED_MEDIA_TYPE, detail, header="Content-Type"))
+@_remembered
+def _content_type_flaw(value: str, strict: bool) -> str | None:
+    """Why a request of that media type is refused, None if it is not."""
+    name = _name(value)
+    if name == _JSON and not strict:
+        return None
+    if name != MEDIA_TYPE:
+        return f"A request has the media type {CONTENT_TYPE}."
+    media_type = _parse(value)
+    if media_type is None:
+        return "The parameters of the media type cannot be read."
+    if strict and not media_type.flaw and not media_type.extensions:
+        return f"The media type does not say that the extension is applied: {CONTENT_TYPE}."
+    return media_type.flaw
 
 
-def _not_acceptable(detail: str) -> RequestFailed:
-    return RequestFailed(ErrorObject.of(Code.NOT_ACCEPTABLE, detail, header="Accept"))
+@_remembered
+def _accept_flaw(value: str) -> str | None:
+    """Why the answer is not acceptable, None if it is."""
+    if not value.strip(" \t,"):
+        return None
+    if len(value) > _LONGEST:
+        return f"The header has more than {_LONGEST} characters."
+    ranges = [accepted for text in _ELEMENT.findall(value) if (accepted := _parse_range(text))]
+    flaws = [accepted.flaw for accepted in ranges if accepted.name == MEDIA_TYPE]
+    if flaws and flaws[0] and all(flaws):
+        return flaws[0]
+    closest = max((accepted.specificity for accepted in ranges), default=0)
+    if not closest or not any(accepted.weight for accepted in ranges if accepted.specificity == closest):
+        return f"The answer has the media type {CONTENT_TYPE}."
+    return None
 
 
 # Werkzeug's parsers pass over parameters that they cannot read, and keep the last of two with one name: a foreign one
