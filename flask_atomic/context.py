@@ -12,7 +12,7 @@ from werkzeug.local import LocalProxy
 from .errors import ErrorObject
 from .operations import Operation
 
-__all__ = ["Performing", "Request", "Serving", "current_operation", "current_request"]
+__all__ = ["Performing", "Request", "Serving", "current_operation", "current_request", "request_served"]
 
 
 @dataclass(slots=True)
@@ -42,14 +42,15 @@ _request: ContextVar[Request | None] = ContextVar("flask_atomic.request", defaul
 _operation: ContextVar[Operation | None] = ContextVar("flask_atomic.operation", default=None)
 
 
-def _current_request() -> Request:
+def request_served() -> Request:
+    """The request that is being served, by itself: the proxy looks it up at each use."""
     request = _request.get()
     if request is None:
         raise RuntimeError("No request is being served.")
     return request
 
 
-current_request: Request = LocalProxy(_current_request)  # type: ignore[assignment]  # as Flask types its own proxies
+current_request: Request = LocalProxy(request_served)  # type: ignore[assignment]  # as Flask types its own proxies
 """The request that is being served, by HTTP or by `Atomic.perform`: a proxy, false outside of one."""
 
 

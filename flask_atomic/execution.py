@@ -13,7 +13,7 @@ import logging
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from .context import Performing, current_request
+from .context import Performing, request_served
 from .errors import Code, ErrorObject, OperationFailed, RequestFailed, Transient
 from .hookspecs import Related
 from .known import KnownResources
@@ -99,7 +99,7 @@ def _tell(ambiguous: _Ambiguous, pace: Pace) -> None:
 def _attempt(
     plan: Plan, plugins: Plugins, present: Present[Answer], repeats: Repeats[Answer] | None, pace: Pace
 ) -> tuple[list[Record] | None, Answer]:
-    current_request.attempts += 1
+    request_served().attempts += 1
     with Transaction(plugins.layers, plan.written) as transaction:
         try:
             given = None if repeats is None else repeats.recall(transaction)

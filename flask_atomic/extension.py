@@ -173,7 +173,7 @@ class Atomic:
         """
         body = document if isinstance(document, (str, bytes)) else json.dumps(dict(document))
         service = self._service()
-        with LoggedServing(_request_id()) as served:
+        with LoggedServing(_request_id(_sent()) if has_request_context() else None) as served:
             results = service.perform(
                 body,
                 service.endpoint,
@@ -231,7 +231,8 @@ class Atomic:
             view = decorator(view)
 
         def operations(**values: Any) -> Response:
-            response = _options() if request.method == "OPTIONS" else _served(view, values)
+            sent = _sent()
+            response = _options() if sent.method == "OPTIONS" else _served(sent, view, values)
             if "Vary" in response.headers:
                 response.vary.add("Accept")
             else:
@@ -358,14 +359,14 @@ def _options() -> Response:
     return response
 
 
-def _request_id() -> str | None:
+def _request_id(sent: Request) -> str | None:
     """What the request is called by who sent it, a proxy as a rule; None for nothing that can be used."""
-    given = request.headers.get("X-Request-ID", "") if has_request_context() else ""
+    given = sent.headers.get("X-Request-ID", "")
     return given if _REQUEST_ID.fullmatch(given) else None
 
 
-def _served(view: View, values: Mapping[str, Any]) -> Response:
-    with LoggedServing(_request_id()) as served:
+def _served(sent: Request, view: View, values: Mapping[str, Any]) -> Response:
+    with LoggedServing(_request_id(sent)) as served:
         response = _answer(view, values)
         served.status = response.status_code
     return response

@@ -7,7 +7,7 @@ from contextlib import nullcontext
 from typing import TypeVar
 
 from . import document, execution, href, planning, strictjson
-from .context import current_request
+from .context import request_served
 from .errors import RequestFailed
 from .garbage import left_alone
 from .idempotency import Idempotency
@@ -69,7 +69,7 @@ class Service:
 
     def _plan(self, body: bytes | str, endpoint: href.Endpoint, elsewhere: href.Elsewhere | None) -> Plan:
         operations = self._read(body, endpoint, elsewhere)
-        current_request.operations = len(operations)
+        request_served().operations = len(operations)
         members, answer = self.settings.max_members, self.settings.max_answer
         return planning.plan(operations, self.plugins, max_members=members, max_answer=answer)
 

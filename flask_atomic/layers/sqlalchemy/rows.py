@@ -163,6 +163,11 @@ class Rows:
         self._removed.setdefault(model, {}).update(dict.fromkeys(ids))
 
     @property
+    def wait(self) -> bool:
+        """Whether there is anything to write, or to be read again after it."""
+        return bool(self._new or self._changed or self._removed or self._other_ends)
+
+    @property
     def has_new(self) -> bool:
         """Whether new rows wait."""
         return bool(self._new)
