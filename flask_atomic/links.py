@@ -45,7 +45,7 @@ def _with_link(record: Record, url: str) -> Record:
 
 def finder(catalog: Catalog) -> Elsewhere | None:
     """Return what finds the resource or relationship that a path leads to; None if the application names no URLs."""
-    resources = {resource.endpoint: resource for resource in catalog if resource.endpoint is not None}
+    resources = catalog.by_endpoint
     adapter = current_app.create_url_adapter(request) if resources else None
     if adapter is None:
         return None

@@ -139,6 +139,8 @@ class Catalog:
             _enter(self._by_collection, resource.collection, resource, "collection")
         for resource in self:
             self._check(resource)
+        self.by_endpoint = {each.endpoint: each for each in self if each.endpoint is not None}
+        """Those that the application serves itself, by the Flask endpoint that does so."""
 
     def __iter__(self) -> Iterator[Resource]:
         return iter(self._by_type.values())

@@ -355,10 +355,17 @@ class Unit:
 
         :raises NotFound: if a row to be deleted is gone.
         """
+        if self._rows.wait or has_changes(self._session):
+            self._write()
+        self._removed.clear()
+        self._last_unique.clear()
+        self._linked.clear()
+
+    def _write(self) -> None:
         session = self._session
         if has_changes(session) or (self._rows.has_new and not self._has_plain_session):
             self._leave_to_session()
-        elif self._rows.wait:
+        else:
             self._write_plain_rows()
         if has_changes(session):
             self._check_removed()
@@ -368,9 +375,6 @@ class Unit:
             session.flush()
             self._tell_nulls(inserted)
             self._forget(touched)
-        self._removed.clear()
-        self._last_unique.clear()
-        self._linked.clear()
 
     def _tell_nulls(self, inserted: Iterable[Any]) -> None:
         """Have new entities know of the columns that they were given nothing for, as those do that were read.
@@ -409,6 +413,8 @@ class Unit:
         return has_deleted
 
     def _reread(self, model: Model, stale: Sequence[Any]) -> int:
+        if not stale:
+            return 0
         try:
             return len(self.read(model, [identity_of(model, entity) for entity in stale], refresh=True))
         except LookupError as error:  # a member that an Enum does not have
