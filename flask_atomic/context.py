@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from contextvars import ContextVar, Token
 from dataclasses import dataclass
+from functools import cached_property
 from uuid import uuid4
 
 from werkzeug.local import LocalProxy
@@ -15,22 +16,27 @@ from .operations import Operation
 __all__ = ["Performing", "Request", "Serving", "current_operation", "current_request", "request_served"]
 
 
-@dataclass(slots=True)
+@dataclass
 class Request:
     """What is known of a request while it is served. It is kept up to date by the core, and is for reading.
 
-    :param id: what the log calls the request.
+    :param given_id: what the request is called by who sent it, None for nothing that can be used.
     :param operations: how many operations it has, 0 until its document is read.
     :param attempts: how many attempts to perform them were begun.
     :param status: the HTTP status of the answer, 500 until there is one.
     :param codes: what kinds of errors the answer has.
     """
 
-    id: str
+    given_id: str | None
     operations: int = 0
     attempts: int = 0
     status: int = 500
     codes: tuple[str, ...] = ()
+
+    @cached_property
+    def id(self) -> str:
+        """What the log calls the request: the id that was given, or one that is made up when it is first asked for."""
+        return str(uuid4()) if self.given_id is None else self.given_id
 
     def tell(self, status: int, errors: Iterable[ErrorObject]) -> None:
         """Note what the request is refused for."""
@@ -72,7 +78,7 @@ class Serving:
     """A context manager: inside it, a request with that id is the current one; None for an id that is made up."""
 
     def __init__(self, id: str | None) -> None:
-        self._request = Request(str(uuid4()) if id is None else id)
+        self._request = Request(id)
 
     def __enter__(self) -> Request:
         self._token = _request.set(self._request)
