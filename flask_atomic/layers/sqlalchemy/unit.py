@@ -138,9 +138,9 @@ class Unit:
     def _close(self) -> None:
         if self._shared:
             self._session.autoflush = self._autoflush
-            forget_level(self._session)
         else:
             self._session.close()
+        forget_level(self._session)
 
     # ---------------------------------------------------------------------------------------------------- reading
 
