@@ -149,8 +149,7 @@ class Codec:
         :raises InvalidResource: with everything that the schema finds wrong.
         :raises TypeError: if a `post_load` hook of the schema returns no mapping.
         """
-        count_refusals()
-        if attributes.keys() <= self._loaded_names:
+        if self._loaded_names.issuperset(attributes):
             if self._load_table is not None and (id is None or not self._checks_id):
                 return self._load_table.load(attributes, partial=partial)
             return self._load(attributes, relationships, id, partial)
@@ -189,6 +188,7 @@ class Codec:
     def _load(
         self, attributes: Mapping[str, Any], relationships: Collection[str], id: str | None, partial: bool
     ) -> dict[str, Any]:
+        count_refusals()
         resource: dict[str, Any] = {"type": self.type, "attributes": dict(attributes)}
         if id is not None and self._loads_id:
             resource["id"] = id

@@ -16,7 +16,7 @@ from marshmallow import ValidationError, fields, missing
 from marshmallow.error_store import ErrorStore
 from marshmallow.fields import Field
 
-from .schemas import FAILURES, is_computed, is_guarded, own_hooks, parts, refusal, writable
+from .schemas import FAILURES, count_refusals, is_computed, is_guarded, is_own, own_hooks, parts, refusal, writable
 
 __all__ = ["DumpTable", "LoadTable", "accepts_any_text"]
 
@@ -67,7 +67,7 @@ class _Loaded(NamedTuple):
     key: str
     field: Field
     kind: type | None
-    validate: Callable[[Any], None] | None
+    validate: Callable[[Any], Any] | None
 
 
 class LoadTable:
@@ -97,32 +97,53 @@ class LoadTable:
         :raises InvalidResource: with everything that the fields refuse.
         """
         values: dict[str, Any] = {}
-        refused: Any = ErrorStore()  # type: ignore[no-untyped-call]  # several attributes may have one name
+        refused: list[tuple[Any, str]] = []
+        is_counting = False
         for name, key, field, kind, validate in self._rows:
             value = attributes.get(name, missing)
-            if value is missing and partial:
-                continue
             try:
-                if type(value) is not kind:
+                if type(value) is kind:
+                    if validate is not None:
+                        validate(value)
+                elif value is missing and partial:
+                    continue
+                else:
+                    if not is_counting:
+                        count_refusals()
+                        is_counting = True
                     value = field.deserialize(value, name, attributes)
-                elif validate is not None:
-                    validate(value)
             except ValidationError as error:
-                refused.store_error(error.messages, name)
+                refused.append((error.messages, name))
             except FAILURES as error:
-                refused.store_error(refusal(error).messages, name)
+                refused.append((refusal(error).messages, name))
             else:
                 if value is not missing:
                     values[key] = value
-        if refused.errors:
-            data = {"data": {"attributes": attributes}}
-            self._schema.handle_error(ValidationError(refused.errors), data, many=False)
+        if refused:
+            self._refuse(attributes, refused)
         return values
+
+    def _refuse(self, attributes: Mapping[str, Any], refused: Iterable[tuple[Any, str]]) -> None:
+        errors: Any = ErrorStore()  # type: ignore[no-untyped-call]  # several attributes may have one name
+        for messages, name in refused:
+            errors.store_error(messages, name)
+        data = {"data": {"attributes": attributes}}
+        self._schema.handle_error(ValidationError(errors.errors), data, many=False)
 
 
 def _loaded(name: str, field: Field) -> _Loaded:
-    validate = field._validate if field.validators else None
-    return _Loaded(str(field.data_key), field.attribute or name, field, _kind(field), validate)
+    kind = _kind(field)
+    return _Loaded(str(field.data_key), field.attribute or name, field, kind, _validation(field, kind))
+
+
+def _validation(field: Field, kind: type | None) -> Callable[[Any], Any] | None:
+    """What validates values of that kind. Several validators, or one that is not known, are for the field to ask."""
+    match field.validators:
+        case []:
+            return None
+        case [validator] if kind is str and is_own(validator):
+            return validator
+    return field._validate
 
 
 class _Dumped(NamedTuple):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import json
+import re
 import uuid
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
@@ -13,7 +14,7 @@ from typing import Any, ClassVar
 
 import marshmallow
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from marshmallow import (
     EXCLUDE,
@@ -83,6 +84,9 @@ validators = st.lists(
             validate.Range(min=0, max=3),
             validate.OneOf(["a", "on", 1, True, date(2020, 1, 1)]),
             validate.Regexp("[a-z]"),
+            validate.Length(equal=2, error="{input} is not {equal} long, {oh}"),  # which fails if it is told
+            validate.URL(schemes={"https"}, error="No {input}!"),
+            validate.Email(error="No {input}!"),
             json.loads,  # a ValueError of the standard library
             refuse_even,
             refuse_long,
@@ -100,7 +104,9 @@ def options(*, inner: bool = False) -> st.SearchStrategy[dict[str, Any]]:
     own: dict[str, Any] = {
         "allow_none": st.booleans(),
         "validate": validators,
-        "error_messages": st.just({"invalid": "No!", "null": "Not null!"}),
+        "error_messages": st.sampled_from(
+            [{"invalid": "No!", "null": "Not null!"}, {"invalid": "{input}!"}, {"invalid": "{oh}"}]
+        ),
     }
     place: dict[str, Any] = {
         "load_default": defaults,
@@ -199,7 +205,15 @@ def schemas(draw: st.DrawFn) -> type[Schema]:
 good = st.sampled_from(
     [
         *("", "a", "on", "off", "true", "0", "1", "7", "1.50", "NaN", "-Infinity", "rock music", "ROCK", "JAZZ"),
-        *("a@b.de", "https://a.de/b", "2020-01-01", "12:30:00", "2020-01-01T12:30:00", "2020-01-01T12:30:00+02:00"),
+        *(
+            "a@b.de",
+            "nowhere",
+            "https://a.de/b",
+            "2020-01-01",
+            "12:30:00",
+            "2020-01-01T12:30:00",
+            "2020-01-01T12:30:00+02:00",
+        ),
         *("01.02.2020", "Thu, 01 Jan 1970 00:00:00 -0000", "6f1c1e2a-0000-4000-8000-00000000000a", "\ud800"),
         *(0, 1, 2, -1, 10**30, True, False, 1.0, 1.5, 1e308, ["a"], ["a", "b", 1], {"a": "a"}, {"a": 1, "b": None}),
     ]
@@ -252,6 +266,104 @@ def test_most_schemas_have_tables(schema: type[Schema]) -> None:
     paths = [name for name in codec.attributes if "." in name]
     assert (codec._load_table is not None) >= (not taken and not paths)
     assert (codec._dump_table is not None) >= (not paths)
+
+
+# ------------------------------------------------------------------------------------------------------- validators
+
+near_addresses = st.lists(
+    st.sampled_from(
+        [
+            *(
+                "a",
+                "B7",
+                "_",
+                "+",
+                "-",
+                "--",
+                ".",
+                "..",
+                "@",
+                "'",
+                '"',
+                "[",
+                "127.0.0.1",
+                "]",
+                " ",
+                "\n",
+                "\0",
+                "{",
+                "\\",
+            ),
+            *("com", "c", "7", "localhost", "\u00e9", "\u212a", "\u0131", "\u0660", "\uff0e", "\u00df", "xn--p1ai"),
+            *("x" * 31, "x" * 32, "x" * 63, "x" * 64, "x." * 100),
+        ]
+    ),
+    max_size=9,
+).map("".join)
+addresses = st.one_of(
+    near_addresses,
+    st.tuples(near_addresses, near_addresses).map("@".join),
+    st.emails(),
+    st.from_regex(re.compile(r"[\w+.-]+@([\w-]{1,70}\.)+[\w-]+\n?")),
+    st.text(max_size=20),
+)
+
+
+@pytest.mark.parametrize("error", [None, "No!", "No, {input}!", "{oh}", "{"])
+@given(address=addresses)
+@example(address="a@b.de")
+def test_an_address_is_judged_as_by_marshmallow(error: str | None, address: str) -> None:
+    assume(len(address) <= 320)
+    validator = validate.Email(error=error)
+    reference = by_marshmallow(declare({"value": fields.Str(validate=lambda value: validator(value) and None)}))
+    codec = Codec(declare({"value": fields.Str(validate=validator)}))
+    assert outcome(codec.load, {"value": address}) == outcome(reference.load, {"value": address})
+
+
+@pytest.mark.parametrize("address", ["a@b.de", "first.last+tag@my-mail.example.com", "_@7.museum"])
+def test_a_usual_address_is_not_given_to_marshmallow(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    codec = Codec(declare({"value": fields.Email()}))
+    monkeypatch.setattr(validate.Email, "__call__", lambda *_: pytest.fail("It was."))
+    assert codec.load({"value": address}) == {"value": address}
+
+
+class Choosy(validate.Email):
+    """An application's own: it may refuse more, and its False means nothing to marshmallow."""
+
+    def __call__(self, value: str) -> str:
+        if value.startswith("no"):
+            raise ValidationError({"prefix": ["Not this one."]})
+        return super().__call__(value)
+
+
+class Lengthy(validate.Length):
+    def __call__(self, value: Any) -> Any:
+        raise ValidationError({"length": ["Never right."]})
+
+
+def wordy(validator: Any) -> Any:
+    """A validator of marshmallow whose message is made by the application."""
+    validator._format_error = lambda *_: {"own": ["Not so."]}
+    return validator
+
+
+VALIDATORS = {
+    "an own address": Choosy(),
+    "an own length": Lengthy(),
+    "an own message": wordy(validate.Length(max=2)),
+    "an own message of addresses": wordy(validate.Email()),
+    "a message that is no text": validate.Regexp("a$", error=["Not", "so."]),  # type: ignore[arg-type]
+    "several": [validate.Length(max=2), validate.Regexp("a$")],
+    "several addresses": [validate.Email(), Choosy()],
+    "none": [],
+}
+
+
+@pytest.mark.parametrize("validator", VALIDATORS)
+def test_what_a_validator_says_is_told_as_by_marshmallow(validator: str) -> None:
+    schema = declare({"value": fields.Str(validate=VALIDATORS[validator])})
+    for value in ("", "a", "b", "bbb", "a@b.de", "no@b.de", "nowhere"):
+        assert outcome(Codec(schema).load, {"value": value}) == outcome(by_marshmallow(schema).load, {"value": value})
 
 
 # -------------------------------------------------------------------------------------- what only marshmallow can do
