@@ -312,6 +312,11 @@ addresses = st.one_of(
 @pytest.mark.parametrize("error", [None, "No!", "No, {input}!", "{oh}", "{"])
 @given(address=addresses)
 @example(address="a@b.de")
+@example(address="a@b.c")
+@example(address="a@b-.de")
+@example(address="a@" + "x" * 31 + "-" + "x" * 31 + ".de")
+@example(address="a@" + "x" * 32 + "-" + "x" * 31 + ".de")
+@example(address="a@" + "x" * 64 + ".de")
 def test_an_address_is_judged_as_by_marshmallow(error: str | None, address: str) -> None:
     assume(len(address) <= 320)
     validator = validate.Email(error=error)
