@@ -7,7 +7,7 @@ away and made again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NoReturn
 
@@ -16,6 +16,7 @@ from .context import Performing
 from .errors import MOST_ERRORS, Code, ErrorObject, OperationFailed, RequestFailed, Token, Transient
 from .operations import NOTHING, Identifier, Linkage, Operation, Ref, ResourceObject
 from .plugins import Binding, Plugins
+from .promises import CheckedHook
 from .resources import Relationship
 from .steps import Key, Plan, PlannedLinkage, Step, Verb, blame, target_path
 
@@ -47,12 +48,15 @@ def plan(
                 break
     if planner.errors:
         raise RequestFailed(*planner.errors)
-    bindings = dict.fromkeys(step.binding for step in steps)
-    return Plan(tuple(steps), frozenset(binding.layer for binding in bindings), max_answer)
+    return Plan(tuple(steps), frozenset({step.binding.layer for step in steps}), max_answer)
 
 
 _MOST_ALIKE = 20
 """How many ids may have the same hash; of those that are not made for it, two have."""
+
+
+_FEW_ALIKE = 64
+"""The bits of an integer: the hash is the remainder of a division by `sys.hash_info.modulus`, which has 61."""
 
 
 _Named = Identifier | Ref | ResourceObject
@@ -77,8 +81,13 @@ class _Planner:
         self.errors: list[ErrorObject] = []
 
     def step(self, operation: Operation) -> Step | None:
+        ref = operation.ref
         try:
-            return self._step(operation)
+            if ref is not None and ref.relationship is not None:
+                return self._relationship_step(operation, ref, ref.relationship)
+            if ref is None and operation.href is not None:
+                raise self._stop(operation, Code.UNKNOWN_HREF, "No resource lives there.", "href")
+            return _STEPS[operation.op](self, operation)
         except _Unplannable:
             return None
         except Transient as failure:
@@ -87,58 +96,62 @@ class _Planner:
             self.errors.append(ErrorObject.of(failure.code, failure.detail, pointer=operation.pointer()))
             return None
 
-    def _step(self, operation: Operation) -> Step:
-        if operation.href is not None and operation.ref is None:
-            raise self._stop(operation, Code.UNKNOWN_HREF, "No resource lives there.", "href")
-        if operation.ref is not None and operation.ref.relationship is not None:
-            return self._relationship_step(operation, operation.ref, operation.ref.relationship)
-        return _STEPS[operation.op](self, operation)
-
     # ------------------------------------------------------------------------------------------------- resources
 
     def _add(self, operation: Operation) -> Step:
-        data = _resource_object(operation)
+        data = operation.data
+        assert isinstance(data, ResourceObject)
         binding = self._bindings.get(data.type) or self._refuse_type(operation, data.type, "data", "type")
         if data.lid is not None:
             # Before anything else is looked at: the resource may refer to itself, and others to it, whatever is wrong.
             self._declare(operation, data.type, data.lid)
-        self._ask_plugins(operation, binding)
-        self._agree_on_add(operation, binding, data)
+        if self._authorize is not None:
+            self._ask_plugins(operation, binding, self._authorize)
+        if operation.ref is not None:
+            self._agree_on_add(operation, binding, operation.ref, data)
         target = self._identity_of_new(operation, binding, data)
-        self._permit(operation, binding, "add")
-        linkage = self._relationships(operation, binding, data)
-        self._require_relationships(operation, binding, data)
-        attributes = self._attributes(operation, binding, data, partial=False)
+        if "add" not in binding.supported:
+            raise self._unsupported(operation, binding)
+        linkage = self._relationships(operation, binding, data) if data.relationships else NOTHING
+        if binding.resource.owed_relationships:
+            self._require_relationships(operation, binding, data)
+        attributes = self._attributes(operation, binding, data, id=data.id, partial=False)
         return Step(operation, "add", binding, target, None, attributes, linkage, NOTHING)  # what is new has no version
 
     def _update(self, operation: Operation) -> Step:
-        data = _resource_object(operation)
+        data, ref = operation.data, operation.ref
+        assert isinstance(data, ResourceObject)
         binding = self._bindings.get(data.type) or self._refuse_type(operation, data.type, "data", "type")
-        self._ask_plugins(operation, binding)
-        if operation.ref is None:
-            target = self._target(operation, binding, data)
+        if self._authorize is not None:
+            self._ask_plugins(operation, binding, self._authorize)
+        if ref is None:
+            target = self._target(operation, binding, data, ("data",))
         else:
-            target = self._target(operation, self._target_binding(operation, operation.ref), operation.ref)
+            target = self._target(operation, self._target_binding(operation, ref), ref, target_path(operation))
             self._agree(operation, binding, target, data)
-        self._permit(operation, binding, "update")
-        linkage = self._relationships(operation, binding, data)
-        for relationship in linkage:
-            with suppress(_Unplannable):
-                path = ("data", "relationships", relationship.name)
-                self._permit_on(operation, binding, "update", relationship, "update", *path)
-        attributes = self._attributes(operation, binding, data, partial=True)
-        versions = self._versions(operation, binding)
+        if "update" not in binding.supported:
+            raise self._unsupported(operation, binding)
+        linkage: Mapping[Relationship, PlannedLinkage] = NOTHING
+        if data.relationships:
+            linkage = self._relationships(operation, binding, data)
+            self._permit_each(operation, binding, linkage)
+        attributes = self._attributes(operation, binding, data, id=None, partial=True)
+        versions = self._versions(operation) if binding.versioned else NOTHING
         return Step(operation, "update", binding, target, None, attributes, linkage, versions)
 
     def _remove(self, operation: Operation) -> Step:
-        assert operation.ref is not None
-        binding = self._target_binding(operation, operation.ref)
-        self._ask_plugins(operation, binding)
-        target = self._target(operation, binding, operation.ref)
-        self._permit(operation, binding, "remove")
+        ref = operation.ref
+        assert ref is not None
+        binding = self._target_binding(operation, ref)
+        if self._authorize is not None:
+            self._ask_plugins(operation, binding, self._authorize)
+        target = self._target(operation, binding, ref, target_path(operation))
+        if "remove" not in binding.supported:
+            raise self._unsupported(operation, binding)
         if target.lid is not None:
             self._removed.add((target.type, target.lid))
-        return Step(operation, "remove", binding, target, None, NOTHING, NOTHING, self._versions(operation, binding))
+        versions = self._versions(operation) if binding.versioned else NOTHING
+        return Step(operation, "remove", binding, target, None, NOTHING, NOTHING, versions)
 
     def _identity_of_new(self, operation: Operation, binding: Binding, data: ResourceObject) -> Key | None:
         policy = binding.resource.client_ids
@@ -163,11 +176,8 @@ class _Planner:
             self._fail(operation, Code.DUPLICATE_LID, detail, "data", "lid")
         self._declared.add((type_, lid))
 
-    def _agree_on_add(self, operation: Operation, binding: Binding, data: ResourceObject) -> None:
+    def _agree_on_add(self, operation: Operation, binding: Binding, ref: Ref, data: ResourceObject) -> None:
         """A target of an `add` is optional; where it is there, it says the same as the data."""
-        ref = operation.ref
-        if ref is None:
-            return
         if ref.type != data.type:
             detail = f"The target holds resources of type '{ref.type}'."
             raise self._stop(operation, Code.TARGET_MISMATCH, detail, "data", "type")
@@ -196,12 +206,12 @@ class _Planner:
         )
 
     def _attributes(
-        self, operation: Operation, binding: Binding, data: ResourceObject, *, partial: bool
+        self, operation: Operation, binding: Binding, data: ResourceObject, *, id: str | None, partial: bool
     ) -> Mapping[str, Any]:
-        codec = binding.resource.codec
         try:
-            id_ = None if partial else data.id
-            return codec.load(data.attributes, relationships=data.relationships, id=id_, partial=partial)
+            return binding.resource.codec.load(
+                data.attributes, relationships=data.relationships, id=id, partial=partial
+            )
         except InvalidResource as invalid:
             for problem in invalid.problems:
                 tokens = problem.tokens if set(problem.tokens[:1]) <= set(data.members) else ()
@@ -217,8 +227,9 @@ class _Planner:
         if relationship is None:
             detail = f"'{ref.type}' has no relationship '{_shortened(name)}'."
             raise self._stop(operation, Code.UNKNOWN_RELATIONSHIP, detail, *path)
-        self._ask_plugins(operation, binding)
-        target = self._target(operation, binding, ref)
+        if self._authorize is not None:
+            self._ask_plugins(operation, binding, self._authorize)
+        target = self._target(operation, binding, ref, target_path(operation))
         if not relationship.many and operation.op != "update":
             detail = f"'{name}' is a to-one relationship: it can be updated, not added to or removed from."
             raise self._stop(operation, Code.OPERATION_NOT_SUPPORTED, detail, "op")
@@ -229,14 +240,12 @@ class _Planner:
         assert not isinstance(operation.data, ResourceObject)
         missing_allowed = operation.op == "remove"
         linkage = self._linkage(operation, relationship, operation.data, "data", missing_allowed=missing_allowed)
-        versions = self._versions(operation, binding)
+        versions = self._versions(operation) if binding.versioned else NOTHING
         return Step(operation, verb, binding, target, relationship, NOTHING, {relationship: linkage}, versions)
 
     def _relationships(
         self, operation: Operation, binding: Binding, data: ResourceObject
     ) -> Mapping[Relationship, PlannedLinkage]:
-        if not data.relationships:
-            return NOTHING
         linkage: dict[Relationship, PlannedLinkage] = {}
         for name, value in data.relationships.items():
             path = ("data", "relationships", name)
@@ -307,18 +316,16 @@ class _Planner:
 
     # ---------------------------------------------------------------------------------------------------- shared
 
-    def _target(self, operation: Operation, binding: Binding, named: _Named) -> Key:
-        key = self._key(operation, binding, named, target_path(operation))
+    def _target(self, operation: Operation, binding: Binding, named: _Named, path: tuple[Token, ...]) -> Key:
+        key = self._key(operation, binding, named, path)
         if key is None:
             if named.lid is None:
                 self._fail(operation, Code.RESOURCE_NOT_FOUND, _not_found(named), *target_path(operation, "id"))
             raise _Unplannable
         return key
 
-    def _versions(self, operation: Operation, binding: Binding) -> Mapping[str, tuple[Token, ...]]:
-        """The versions that the operation names, each with where; the `meta` of other types may say anything."""
-        if not binding.versioned:
-            return NOTHING
+    def _versions(self, operation: Operation) -> Mapping[str, tuple[Token, ...]]:
+        """The versions that the operation names, each with where; the `meta` of types without may say anything."""
         versions: dict[str, tuple[Token, ...]] = {}
         for member, meta in _metas(operation):
             path = (member, "meta", "version")
@@ -354,6 +361,8 @@ class _Planner:
 
     def _admit(self, operation: Operation, id_: Any, path: tuple[Token, ...]) -> None:
         """Refuse ids that were chosen to share a hash, as UUIDs can be: to look them up takes quadratic time."""
+        if type(id_) is str or (type(id_) is int and id_.bit_length() < _FEW_ALIKE):
+            return  # nobody knows the hash of a text, and no more than ten such numbers share one
         hashed = hash(id_)
         first = self._ids.setdefault(hashed, id_)
         if first is id_ or first == id_:
@@ -372,22 +381,25 @@ class _Planner:
     def _refuse_type(self, operation: Operation, type_: str, *path: Token) -> NoReturn:
         raise self._stop(operation, Code.UNKNOWN_TYPE, f"The type '{_shortened(type_)}' is not served here.", *path)
 
-    def _ask_plugins(self, operation: Operation, binding: Binding) -> None:
+    def _ask_plugins(self, operation: Operation, binding: Binding, authorize: CheckedHook) -> None:
         """Let plugins refuse the operation, before the client hears what else is wrong with it."""
-        if self._authorize is None:
-            return
         try:
-            self._authorize(operation=operation, resource=binding.resource)
+            authorize(operation=operation, resource=binding.resource)
         except Transient:
             raise
         except OperationFailed as refusal:
             self.errors.append(blame(operation, binding.resource, refusal))
             raise _Unplannable from refusal
 
-    def _permit(self, operation: Operation, binding: Binding, op: str) -> None:
-        if op not in binding.supported:
-            detail = f"'{op}' is not supported for '{binding.resource.type}'."
-            raise self._stop(operation, Code.OPERATION_NOT_SUPPORTED, detail, "op")
+    def _unsupported(self, operation: Operation, binding: Binding) -> _Unplannable:
+        detail = f"'{operation.op}' is not supported for '{binding.resource.type}'."
+        return self._stop(operation, Code.OPERATION_NOT_SUPPORTED, detail, "op")
+
+    def _permit_each(self, operation: Operation, binding: Binding, relationships: Iterable[Relationship]) -> None:
+        for relationship in relationships:
+            with suppress(_Unplannable):
+                path = ("data", "relationships", relationship.name)
+                self._permit_on(operation, binding, "update", relationship, "update", *path)
 
     def _permit_on(
         self,
@@ -422,11 +434,6 @@ _VERBS_ON_RELATIONSHIPS: Mapping[str, Verb] = {
     "update": "set_relationship",
     "remove": "remove_from_relationship",
 }
-
-
-def _resource_object(operation: Operation) -> ResourceObject:
-    assert isinstance(operation.data, ResourceObject)
-    return operation.data
 
 
 _NOT_NAMED = object()
