@@ -94,8 +94,9 @@ def _operation(index: int, value: Any, resolve_href: ResolveHref) -> Operation:
     op = value["op"]
     if op not in ("add", "update", "remove"):
         raise _Malformed("'op' is not 'add', 'update' or 'remove'.", "op")
-    meta = _object(value, "meta")
-    ref, href = _target(op, value, resolve_href)
+    # What was not sent is empty, and a dict as if it was: plugins may write it as JSON, or hand it to a job.
+    meta = _object(value, "meta") if "meta" in value else {}
+    ref, href = _target(op, value, resolve_href) if "ref" in value or "href" in value else (None, None)
     return Operation(index, op, ref, href, _data(op, value, ref, href), meta)
 
 
@@ -113,9 +114,7 @@ def _data(op: str, value: dict[str, Any], ref: Ref | None, href: str | None) -> 
 
 
 def _object(value: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    """The object that the member `name` holds, an empty one if there is no such member."""
-    if name not in value:
-        return {}  # as one that was sent: plugins may write it as JSON, or hand it to a job
+    """The object that the member `name` holds."""
     member = value[name]
     if not isinstance(member, dict):
         raise _Malformed(f"'{name}' is not an object.", name)
@@ -130,8 +129,6 @@ def _target(op: str, value: dict[str, Any], resolve_href: ResolveHref) -> tuple[
             return _ref(op, value["ref"]), None
         except _Malformed as flaw:
             raise flaw.below("ref") from None
-    if "href" not in value:
-        return None, None
     href = value["href"]
     if not isinstance(href, str):
         raise _Malformed("'href' is not a string.", "href")
@@ -142,18 +139,23 @@ def _target(op: str, value: dict[str, Any], resolve_href: ResolveHref) -> tuple[
 
 
 def _ref(op: str, value: Any) -> Ref:
+    type_, id_, lid = _identity(value)
     # Some clients name the collection that they add to by a ref; it says nothing that the data does not say.
-    names_collection = op == "add" and isinstance(value, dict) and "relationship" not in value
-    type_, id_, lid = _identity(value) if names_collection else _identifier(value)
+    if id_ is None and lid is None and (op != "add" or "relationship" in value):
+        raise _unidentified()
     relationship = _text(value, "relationship") if "relationship" in value else None
-    return Ref(type_, id_, lid, relationship, _object(value, "meta"))
+    return Ref(type_, id_, lid, relationship, value.get("meta", {}))
 
 
 def _identifier(value: Any) -> Identifier:
     type_, id_, lid = _identity(value)
     if id_ is None and lid is None:
-        raise _Malformed("A resource identifier has neither 'id' nor 'lid'.")
+        raise _unidentified()
     return Identifier(type_, id_, lid)
+
+
+def _unidentified() -> _Malformed:
+    return _Malformed("A resource identifier has neither 'id' nor 'lid'.")
 
 
 def _identity(value: Any) -> tuple[str, str | None, str | None]:
@@ -170,7 +172,8 @@ def _identity(value: Any) -> tuple[str, str | None, str | None]:
     lid = _text(value, "lid") if "lid" in value else None
     if id_ is not None and lid is not None:
         raise _Malformed("'id' and 'lid' exclude each other.", "lid")
-    _object(value, "meta")
+    if "meta" in value:
+        _object(value, "meta")
     return type_, id_, lid
 
 
@@ -232,11 +235,12 @@ def _resource_data(op: str, value: dict[str, Any]) -> ResourceObject:
 
 def _resource_object(value: Any) -> ResourceObject:
     type_, id_, lid = _identity(value)
-    attributes = _named_values(value, "attributes")
-    relationships = _named_values(value, "relationships")
-    if relationships:
-        relationships = {name: _relationship_object(name, member) for name, member in relationships.items()}
-    return ResourceObject(type_, id_, lid, attributes, relationships, _object(value, "meta"), frozenset(value))
+    attributes = _named_values(value, "attributes") if "attributes" in value else {}
+    relationships: Mapping[str, Any] = {}
+    if "relationships" in value:
+        named = _named_values(value, "relationships")
+        relationships = {name: _relationship_object(name, member) for name, member in named.items()}
+    return ResourceObject(type_, id_, lid, attributes, relationships, value.get("meta", {}), frozenset(value))
 
 
 def _named_values(value: dict[str, Any], name: str) -> Mapping[str, Any]:
@@ -254,7 +258,8 @@ def _relationship_object(name: str, value: Any) -> Linkage:
             raise _Malformed("A relationship is an object with the member 'data'.")
         if "data" not in value:
             raise _Malformed("The relationship has no member 'data'.")
-        _object(value, "meta")
+        if "meta" in value:
+            _object(value, "meta")
         return _linkage_of(value)
     except _Malformed as flaw:
         raise flaw.below("relationships", name) from None

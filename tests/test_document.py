@@ -193,6 +193,7 @@ class TestMalformedOperations:
             ({"id": "1"}, ""),
             ({"lid": "a"}, ""),
             ({"type": "articles", "relationship": "tags"}, ""),
+            ({"type": "articles", "relationship": None}, ""),
             ({"type": "articles", "id": "1", "lid": "a"}, "/lid"),
             ({"type": "articles", "id": 1}, "/id"),
             ({"type": "articles", "id": ""}, "/id"),
