@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import pytest
 from flask import got_request_exception
 from marshmallow_jsonapi import fields
@@ -276,3 +278,39 @@ class TestReturnedValues:
         returning = {hook for hook in ROUTED if vars(DataLayer)[hook].__annotations__["return"] != "None"}
 
         assert looked_at == returning
+
+
+def by_place(function):
+    """A decorator of an application, which knows no names of arguments."""
+
+    @functools.wraps(function)
+    def called(*args):
+        return function(*args)
+
+    return called
+
+
+class TestHooksOfOneFunction:
+    """They are called without pluggy, but as pluggy calls them."""
+
+    @pytest.mark.parametrize(
+        "parse_id",
+        [
+            lambda self, resource, text: int(text),
+            lambda self, text, resource: int(text),
+            lambda self, text: int(text),
+            lambda self, resource, text, base=10: int(text, base),
+            lambda self, resource, text, **more: int(text) if not more else None,
+            lambda self, resource, text, /: int(text),
+            by_place(lambda self, resource, text: int(text)),
+        ],
+    )
+    def test_it_gets_the_arguments_that_it_takes(self, parse_id):
+        layer_class = type("Parsing", (VotingLater,), {"atomic_parse_id": hookimpl(parse_id)})
+        layer = layer_class("recorder")
+        atomic = Atomic(layer)
+        atomic.resource(schema("boats", name=fields.Str()))
+        layer.rows["boats", 1] = Row(id=1, name="first")
+
+        assert post(application(atomic).test_client(), remove("boats", "1")).response.status_code == 204
+        assert not layer.rows
