@@ -247,7 +247,7 @@ def _named_values(value: dict[str, Any], name: str) -> Mapping[str, Any]:
     """The object `attributes` or `relationships` without its @-members (JSON:API 1.1, "@-Members": ignore them)."""
     members = _object(value, name)
     for member in members:
-        if member[:1] == "@":
+        if "@" in member and member[0] == "@":
             return {each: inner for each, inner in members.items() if each[:1] != "@"}
     return members
 

@@ -74,8 +74,8 @@ class _Planner:
         self._max_members = max_members
         self._bindings = plugins.bindings
         self._authorize = plugins.authorize
-        self._declared: set[tuple[str, str]] = set()
-        self._removed: set[tuple[str, str]] = set()
+        self._declared: set[Key] = set()
+        self._removed: set[Key] = set()
         self._ids: dict[int, Any] = {}  # by their hash
         self._alike: dict[int, list[Any]] = {}  # those that share one
         self.errors: list[ErrorObject] = []
@@ -102,14 +102,13 @@ class _Planner:
         data = operation.data
         assert isinstance(data, ResourceObject)
         binding = self._bindings.get(data.type) or self._refuse_type(operation, data.type, "data", "type")
-        if data.lid is not None:
-            # Before anything else is looked at: the resource may refer to itself, and others to it, whatever is wrong.
-            self._declare(operation, data.type, data.lid)
+        # Before anything else is looked at: the resource may refer to itself, and others to it, whatever is wrong.
+        declared = None if data.lid is None else self._declare(operation, Key(data.type, None, data.lid))
         if self._authorize is not None:
             self._ask_plugins(operation, binding, self._authorize)
         if operation.ref is not None:
             self._agree_on_add(operation, binding, operation.ref, data)
-        target = self._identity_of_new(operation, binding, data)
+        target = self._identity_of_new(operation, binding, data) or declared
         if "add" not in binding.supported:
             raise self._unsupported(operation, binding)
         linkage = self._relationships(operation, binding, data) if data.relationships else NOTHING
@@ -149,17 +148,18 @@ class _Planner:
         if "remove" not in binding.supported:
             raise self._unsupported(operation, binding)
         if target.lid is not None:
-            self._removed.add((target.type, target.lid))
+            self._removed.add(target)
         versions = self._versions(operation) if binding.versioned else NOTHING
         return Step(operation, "remove", binding, target, None, NOTHING, NOTHING, versions)
 
     def _identity_of_new(self, operation: Operation, binding: Binding, data: ResourceObject) -> Key | None:
+        """The key that the client's id makes, None where it gives none."""
         policy = binding.resource.client_ids
         if data.id is None:
             if policy == "required":
                 detail = f"A new resource of type '{data.type}' needs an 'id' that the client makes."
                 self._fail(operation, Code.CLIENT_ID_REQUIRED, detail, "data")
-            return None if data.lid is None else Key(data.type, None, data.lid)
+            return None
         if policy == "forbidden":
             detail = f"The ids of '{data.type}' are made by the server."
             raise self._stop(operation, Code.CLIENT_ID_FORBIDDEN, detail, "data", "id")
@@ -170,11 +170,12 @@ class _Planner:
         self._admit(operation, id_, ("data", "id"))
         return Key(data.type, id_, None)
 
-    def _declare(self, operation: Operation, type_: str, lid: str) -> None:
-        if (type_, lid) in self._declared:
+    def _declare(self, operation: Operation, key: Key) -> Key:
+        if key in self._declared:
             detail = "The local id is declared by an earlier operation already."
             self._fail(operation, Code.DUPLICATE_LID, detail, "data", "lid")
-        self._declared.add((type_, lid))
+        self._declared.add(key)
+        return key
 
     def _agree_on_add(self, operation: Operation, binding: Binding, ref: Ref, data: ResourceObject) -> None:
         """A target of an `add` is optional; where it is there, it says the same as the data."""
@@ -239,7 +240,7 @@ class _Planner:
         self._permit_on(operation, binding, operation.op, relationship, verb, "op")
         assert not isinstance(operation.data, ResourceObject)
         missing_allowed = operation.op == "remove"
-        linkage = self._linkage(operation, relationship, operation.data, "data", missing_allowed=missing_allowed)
+        linkage = self._linkage(operation, relationship, operation.data, ("data",), missing_allowed=missing_allowed)
         versions = self._versions(operation) if binding.versioned else NOTHING
         return Step(operation, verb, binding, target, relationship, NOTHING, {relationship: linkage}, versions)
 
@@ -248,13 +249,13 @@ class _Planner:
     ) -> Mapping[Relationship, PlannedLinkage]:
         linkage: dict[Relationship, PlannedLinkage] = {}
         for name, value in data.relationships.items():
-            path = ("data", "relationships", name)
             relationship = binding.resource.relationships.get(name)
             try:
                 if relationship is None or not relationship.writable:
                     detail = "Unknown relationship." if relationship is None else "The relationship is read-only."
-                    raise self._stop(operation, Code.INVALID_RELATIONSHIP, detail, *path)
-                linkage[relationship] = self._linkage(operation, relationship, value, *path, "data")
+                    raise self._stop(operation, Code.INVALID_RELATIONSHIP, detail, "data", "relationships", name)
+                path = ("data", "relationships", name, "data")
+                linkage[relationship] = self._linkage(operation, relationship, value, path)
             except _Unplannable:
                 continue
         return linkage
@@ -270,7 +271,8 @@ class _Planner:
         operation: Operation,
         relationship: Relationship,
         linkage: Linkage,
-        *path: Token,
+        path: tuple[Token, ...],
+        *,
         missing_allowed: bool = False,
     ) -> PlannedLinkage:
         if relationship.many:
@@ -348,16 +350,16 @@ class _Planner:
                 return None
             self._admit(operation, id_, path)
             return Key(identifier.type, id_, None)
-        name = identifier.type, identifier.lid
-        if name not in self._declared:
+        key = Key(identifier.type, None, identifier.lid)
+        if key not in self._declared:
             detail = "No earlier operation adds a resource with this type and local id."
             self._fail(operation, Code.UNDECLARED_LID, detail, *path, "lid")
             return None
-        if name in self._removed:
+        if key in self._removed:
             detail = "The resource with this local id is removed by an earlier operation."
             self._fail(operation, Code.RESOURCE_NOT_FOUND, detail, *path, "lid")
             return None
-        return Key(identifier.type, None, identifier.lid)
+        return key
 
     def _admit(self, operation: Operation, id_: Any, path: tuple[Token, ...]) -> None:
         """Refuse ids that were chosen to share a hash, as UUIDs can be: to look them up takes quadratic time."""

@@ -209,16 +209,16 @@ class _Email:
     def __call__(self, address: Any) -> Any:
         if len(address) > _LONGEST_ADDRESS:
             return self._validator("")
-        if self.is_own and type(address) is str and _PLAIN_ADDRESS.fullmatch(address):
+        if self.is_own and type(address) is str and _is_plain_address(address):
             return address
         return self._validator(address)
 
 
 _LONGEST_ADDRESS = 320  # RFC 3696, 3, with its erratum
 
-_PLAIN_ADDRESS = re.compile(
+_is_plain_address = re.compile(
     r"[\w+-]++(?:\.[\w+-]++)*+@(?:[A-Za-z0-9]{1,31}+(?:-[A-Za-z0-9]{1,31}+)?+\.)++[A-Za-z]{2,}+", re.ASCII
-)
+).fullmatch
 """Those of a form that leaves no doubt; no part of a name has more than 63 characters."""
 
 
