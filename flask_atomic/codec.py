@@ -119,6 +119,11 @@ class Codec:
             () if changes_values else (_attribute(name, field).partition(".")[0] for name, field in loaded.items())
         )
 
+    @property
+    def dumps_attributes_alone(self) -> bool:
+        """Whether `dump` looks at nothing of an entity but the values of `attributes`."""
+        return self._dump_table is not None
+
     @cached_property
     def computed(self) -> bool:
         """Whether a value that is shown may come from elsewhere than the entity's attribute of that name.

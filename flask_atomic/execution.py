@@ -221,14 +221,17 @@ class _Attempt:
 
     def _is_free(self, target: Key) -> bool:
         """Whether the client's id, if it is one, is known to be that of no other resource."""
-        return target.id is None or (self._known.has_all_named and self._known.get(target) is None)
+        return target.id is None or (self._known.has_all_named and not self._known.has_met(target))
 
-    def _updated_in_run(self, step: Step) -> Reference | None:
-        target = self._known.get(step.target)
+    def _changed_in_run(self, step: Step) -> Reference | None:
+        target = None if step.target is None else self._known.meet(step.target)
         return None if target is None or target in self._waiting else target
 
     def _removed_in_run(self, step: Step) -> Reference | None:
-        return None if step.target is None else self._known.lose(step.target)
+        target = self._changed_in_run(step)
+        if target is not None:
+            target.entity = None
+        return target
 
     def _perform_run(self) -> None:
         if self._run:
@@ -413,7 +416,7 @@ def _errors_of_missing(step: Step, linkage: PlannedLinkage, found: Mapping[Key, 
 
 _REFERENCE_IN_RUN: Mapping[str, Callable[[_Attempt, Step], Reference | None]] = {
     "add": _Attempt._new_in_run,
-    "update": _Attempt._updated_in_run,
+    "update": _Attempt._changed_in_run,
     "remove": _Attempt._removed_in_run,
 }
 

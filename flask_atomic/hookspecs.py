@@ -312,15 +312,19 @@ class DataLayer:
         self,
         unit: Unit,
         resource: Resource,
-        entities: Sequence[Entity],
+        ids: Sequence[Id],
+        entities: Sequence[Entity | None],
         attributes: Sequence[Mapping[str, Any]],
         relationships: Sequence[Mapping[Relationship, Related]],
     ) -> Sequence[Entity]:
         """Update different resources as by `atomic_update`, one after the other; the writes may wait.
 
-        Called instead of `atomic_update` when and as `atomic_add_all` is instead of `atomic_add`.
+        Called instead of `atomic_update`, and for many also of `atomic_get`, when and as `atomic_add_all` is instead of
+        `atomic_add`, and not if somebody wraps one of the two.
 
+        :param entities: those that were read; None for each other, which need not exist.
         :return: the entities, or their successors, in the same order.
+        :raises NotFound: if one of the resources does not exist; at the latest, `atomic_flush` does.
         :raises OperationFailed: if the store refuses.
         """
 

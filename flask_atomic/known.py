@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
+from itertools import chain
 from typing import Any
 
 from .plugins import Binding
 from .resources import Reference
-from .runs import may_run
+from .runs import may_run, runs_of
 from .steps import Key, Step
 from .transaction import Transaction
 
@@ -36,6 +37,10 @@ class KnownResources:
         reference = None if key is None else self._references.get(key)
         return None if reference is None or reference.entity is None else reference
 
+    def has_met(self, key: Key) -> bool:
+        """Whether there is a reference to the resource, be it one that is not there yet or not any more."""
+        return key in self._references
+
     def add(self, key: Key | None, binding: Binding, entity: Any) -> Reference:
         """Make a new resource known, by `key` if it has one yet."""
         reference = self._reference(binding, entity, None if key is None else key.id)
@@ -50,34 +55,34 @@ class KnownResources:
         if key is not None and key.lid is not None:
             self._ids[key] = by_id
 
-    def lose(self, key: Key) -> Reference | None:
-        """A reference to a resource that is about to be removed, which may be one that was never read.
+    def meet(self, key: Key) -> Reference | None:
+        """A reference to a resource that need not have been read, nor exist.
 
-        :return: None if it has been removed already, and for a local id whose resource has not been written yet.
+        :return: None for a local id whose resource has not been written yet.
         """
+        reference = self._references.get(key)
+        if reference is not None:
+            return reference
         by_id = key if key.lid is None else self._ids.get(key)
         if by_id is None:
             return None
-        reference = self._references.get(by_id)
-        if reference is None:
-            reference = self._references[by_id] = self._reference(self._bindings[key.type], None, by_id.id)
-        elif reference.entity is None:
-            return None
-        reference.entity = None
-        return reference
+        return self._references.setdefault(by_id, self._reference(self._bindings[key.type], None, by_id.id))
 
     def read_named(self, steps: Iterable[Step]) -> None:
         """Read every existing resource that the steps name by id, in one go for each type.
 
-        What is removed in a run need not be read for that.
+        What layers find in runs of their own is not read for that.
         """
         named: dict[str, dict[Any, Key]] = {}
-        for step in steps:
-            if step.verb == "remove" and may_run(step):
-                continue
-            for key in step.named:
-                if key.lid is None:
-                    named.setdefault(key.type, {})[key.id] = key
+        for run, layer_finds in runs_of(steps):
+            for step in run:
+                if layer_finds and may_run(step):
+                    keys: Iterable[Key] = chain.from_iterable(step.linkage.values()) if step.linkage else ()
+                else:
+                    keys = step.named
+                for key in keys:
+                    if key.lid is None:
+                        named.setdefault(key.type, {})[key.id] = key
         for type_, keys_by_id in named.items():
             self._fetch(self._bindings[type_], keys_by_id)
         self.has_all_named = True

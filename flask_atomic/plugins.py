@@ -105,11 +105,11 @@ class Layer:
         return hook in self._own
 
     def _performs_runs_of(self, op: str) -> bool:
-        """Whether several operations may be one call: not if somebody wants to see each, or which resources it finds.
+        """Whether several operations may be one call: not if somebody wants to see each, or what is read for it.
 
         Who inherits from a layer and has the hook of a single operation anew wants to see each, too.
         """
-        single = ("remove", "get") if op == "remove" else (op,)
+        single = {"add": ("add",), "update": ("update", "get", "identify", "linkage"), "remove": ("remove", "get")}[op]
         joint = _depth(self.plugin, f"{op}_all")
         return self.supports(f"{op}_all") and not any(
             getattr(self, hook).is_wrapped or _depth(self.plugin, hook) < joint for hook in single

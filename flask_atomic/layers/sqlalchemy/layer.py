@@ -242,21 +242,27 @@ class SQLAlchemyLayer:
         self,
         unit: Unit,
         resource: Resource,
-        entities: Sequence[Entity],
+        ids: Sequence[Id],
+        entities: Sequence[Entity | None],
         attributes: Sequence[Mapping[str, Any]],
         relationships: Sequence[Mapping[Relationship, Related]],
     ) -> Sequence[Entity]:
-        """Update rows with the next flush."""
+        """Update rows with the next flush. Where all is named that is shown, the rows need not be read."""
         mapped = self._mapped[resource]
+        model = mapped.model
         with self._failing(unit):
             unit.attach()
-            unit.writes(mapped.model)
-            plain = not (any(relationships) or mapped.hands_over(set().union(*attributes), {}))
-            if plain and mapped.keeps(attributes) and unit.update_all(mapped.model, entities, attributes):
-                return entities
-        return [
-            self.atomic_update(unit, resource, *each) for each in zip(entities, attributes, relationships, strict=True)
-        ]
+            unit.writes(model)
+            plain = not any(relationships) and mapped.keeps(attributes)
+            plain = plain and not mapped.hands_over(set().union(*attributes), {})
+            if plain and mapped.show_all(attributes) and all(entity is None for entity in entities):
+                made = unit.update_unread(model, ids, attributes)
+                if made is not None:
+                    return made
+            read = unit.complete(model, ids, entities)
+            if plain and unit.update_all(model, read, attributes):
+                return read
+        return [self.atomic_update(unit, resource, *each) for each in zip(read, attributes, relationships, strict=True)]
 
     @hookimpl
     def atomic_remove_all(self, unit: Unit, resource: Resource, ids: Sequence[Id]) -> None:
@@ -265,11 +271,11 @@ class SQLAlchemyLayer:
         with self._failing(unit):
             unit.attach()
             unit.writes(mapped.model)
-            if mapped.removes_rows_alone and unit.remove_all(mapped.model, ids):
+            if mapped.removes_rows_alone and unit.remove_unread(mapped.model, ids):
                 return
-            found = unit.read_all(mapped.model, ids)
-        for id_ in ids:
-            self.atomic_remove(unit, resource, found[id_])
+            read = unit.complete(mapped.model, ids, [None for _ in ids])
+        for entity in read:
+            self.atomic_remove(unit, resource, entity)
 
     @hookimpl
     def atomic_add_to_relationship(

@@ -114,6 +114,26 @@ class Mapped:
                 return None
         return links
 
+    def show_all(self, values: Sequence[Mapping[str, Any]]) -> bool:
+        """Whether each of these, by attribute, has everything that is shown of a row."""
+        return self._shown is not None and all(self._shown <= each.keys() for each in values)
+
+    @cached_property
+    def _shown(self) -> frozenset[str] | None:
+        """The attributes that are shown of a row, apart from its key; None if that is not all."""
+        if not (self.is_plain and self.resource.codec.dumps_attributes_alone):
+            return None
+        names = set(self.resource.codec.attributes)
+        for relationship in self.resource.relationships.values():
+            relation = self.relations.get(relationship)
+            if relationship.shown and relation is not None:
+                if not isinstance(relation, ToOne) or relation.local is None:
+                    return None
+                names.add(relation.local)
+            elif relationship.shown:
+                names.add(relationship.attribute)
+        return frozenset(names - {self.model.key_name})
+
     @property
     def is_plain(self) -> bool:
         """Whether all that is shown is in columns."""

@@ -103,7 +103,8 @@ class Rows:
         self._new: dict[Model, list[_New]] = {}
         self._changed: dict[Model, dict[Any, tuple[Any, Mapping[str, Any]]]] = {}
         self._removed: dict[Model, dict[Any, Any | None]] = {}  # by id, with the entity if it was read
-        self._inserted: list[Any] = []
+        self._unread: list[Any] = []  # entities of rows that are to be changed, and which the session does not know
+        self._stored: list[Any] = []  # those of rows that were inserted or changed, likewise
         self._deleted: list[Any] = []
         self._other_ends: list[Any] = []  # entities whose relationships lead to rows that are written
 
@@ -133,6 +134,13 @@ class Rows:
         for entity, new in zip(entities, values, strict=True):
             self._change(model, entity, state_of(entity), new)
 
+    def change_unread(self, model: Model, ids: Sequence[Any], values: Sequence[Mapping[str, Any]]) -> Sequence[Any]:
+        """Let changes of rows wait that were not read, and return entities that know no more of them than this."""
+        entities = [model.made_of({**new, model.key_name: id_}) for id_, new in zip(ids, values, strict=True)]
+        self._changed.setdefault(model, {}).update(zip(ids, zip(entities, values, strict=True), strict=True))
+        self._unread += entities
+        return entities
+
     def change(self, model: Model, entity: Any, values: Mapping[str, Any], links: Sequence[Link]) -> None:
         """Let changes of a stored row wait; the entity shows them at once.
 
@@ -158,7 +166,7 @@ class Rows:
         """Let the removal of a stored row wait."""
         self._removed.setdefault(model, {})[identity_of(model, entity)] = entity
 
-    def remove_all(self, model: Model, ids: Iterable[Any]) -> None:
+    def remove_unread(self, model: Model, ids: Iterable[Any]) -> None:
         """Let the removal of rows wait that may never have been read."""
         self._removed.setdefault(model, {}).update(dict.fromkeys(ids))
 
@@ -177,16 +185,19 @@ class Rows:
     def release(self) -> None:
         """Have the session know every entity."""
         self.release_deleted()
-        if self._inserted:
-            for entity in self._inserted:
-                make_transient_to_detached(entity)
-            self._session.add_all(self._inserted)
-            self._expire_relationships(self._inserted)
-            self._inserted.clear()
+        self._release_stored()
         if self._new:
             waiting, self._new = self._new, {}
             for entry in chain.from_iterable(waiting.values()):
                 self._release_new(entry)
+
+    def _release_stored(self) -> None:
+        if self._stored:
+            for entity in self._stored:
+                make_transient_to_detached(entity)
+            self._session.add_all(self._stored)
+            self._expire_relationships(self._stored)
+            self._stored.clear()
 
     def release_deleted(self) -> None:
         """Have the session forget the entities whose rows are gone, and all else that it has read."""
@@ -205,11 +216,17 @@ class Rows:
 
     def release_changed(self) -> None:
         """Leave to the session the changes of stored rows."""
+        self._store_unread()
+        self._release_stored()
         changed, self._changed = self._changed, {}
         for entities in changed.values():
             for entity, values in entities.values():
                 for name in values:
                     flag_modified(entity, name)
+
+    def _store_unread(self) -> None:
+        self._stored += self._unread
+        self._unread.clear()
 
     def release_removed(self) -> Mapping[Model, Mapping[Any, Any | None]]:
         """Forget the removals that wait, and return what is to be removed: by id, the entity if it was read."""
@@ -249,7 +266,7 @@ class Rows:
             if not _fill(model, entries) or not _insert(connect(model), model, entities):
                 break
             del self._new[model]
-            self._inserted += entities
+            self._stored += entities
         self._expire_other_ends()
         if self._new:
             self.release()
@@ -266,6 +283,7 @@ class Rows:
                 _update(connect(model), model, names, alike)
             if model.relationships:
                 self._expire_relationships(entity for entity, _ in entities.values())
+        self._store_unread()
         self._expire_other_ends()
 
     def delete(self, connect: Connect, chunks: Callable[[Model, Sequence[Any]], Iterable[Sequence[Any]]]) -> bool:

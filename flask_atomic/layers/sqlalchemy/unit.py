@@ -75,9 +75,8 @@ class Unit:
         self._rows.release()
         self._rows.release_changed()
         for model, removed in self._rows.release_removed().items():
-            found = self.read_all(model, [id_ for id_, entity in removed.items() if entity is None])
-            for id_, entity in removed.items():
-                self._delete(model, found[id_] if entity is None else entity)
+            for entity in self.complete(model, list(removed), list(removed.values())):
+                self._delete(model, entity)
 
     @property
     def holds_new_rows(self) -> bool:
@@ -158,15 +157,16 @@ class Unit:
         wanted = set(ids)
         return found if found.keys() <= wanted else {id_: each for id_, each in found.items() if id_ in wanted}
 
-    def read_all(self, model: Model, ids: Sequence[Any]) -> dict[Any, Any]:
-        """The entities with these ids.
+    def complete(self, model: Model, ids: Sequence[Any], entities: Sequence[Any | None]) -> Sequence[Any]:
+        """The entities with these ids, of which those that are None are read.
 
         :raises NotFound: unless all of them are in the database.
         """
-        found = self.read(model, ids) if ids else {}
-        if len(found) < len(ids):
+        unread = [id_ for id_, entity in zip(ids, entities, strict=True) if entity is None]
+        found = self.read(model, unread) if unread else {}
+        if len(found) < len(unread):
             raise NotFound("There is no such resource.")
-        return found
+        return [found[id_] if entity is None else entity for id_, entity in zip(ids, entities, strict=True)]
 
     def chunks(self, model: Model, ids: Sequence[Any]) -> Iterator[Sequence[Any]]:
         """The ids that the database can compare, in parts of which each fits into one statement."""
@@ -217,15 +217,20 @@ class Unit:
     def _will_show_all(self, model: Model, entities: Sequence[Any]) -> None:
         self._written[model].update((state_of(entity), entity) for entity in entities)
 
-    def remove_all(self, model: Model, ids: Sequence[Any]) -> bool:
+    def remove_unread(self, model: Model, ids: Sequence[Any]) -> bool:
         """Let the deletion of rows wait that need not have been read; False if they must be, or the session deletes.
 
         :param ids: those of different rows of which nothing but the row itself goes.
         """
-        if not (self._writes_past_session and self._reads_unnoticed and model.key.is_exact and model.is_read_unnoticed):
+        if not self._may_leave_unread(model):
             return False
-        self._rows.remove_all(model, ids)
+        self._rows.remove_unread(model, ids)
         return True
+
+    def _may_leave_unread(self, model: Model) -> bool:
+        """Whether rows of the model may be written that were not read: nobody notices, and the statements find them."""
+        unnoticed = self._writes_past_session and self._reads_unnoticed and model.is_read_unnoticed
+        return unnoticed and model.key.is_exact
 
     def remove(self, model: Model, entity: Any, *, alone: bool) -> None:
         """Delete the row with the next flush; at once where it might refer to the next one to be removed.
@@ -291,6 +296,27 @@ class Unit:
             return False
         self._rows.change(model, entity, values, links)
         return True
+
+    def update_unread(
+        self, model: Model, ids: Sequence[Any], values: Sequence[Mapping[str, Any]]
+    ) -> Sequence[Any] | None:
+        """Let changes of rows wait that need not have been read.
+
+        :param ids: those of different rows.
+        :param values: what to change of each, by attribute.
+        :return: the entities, None if the rows must be read or are known to the session.
+        """
+        dialect = self._connection(model).dialect
+        counts = dialect.supports_sane_rowcount and dialect.supports_sane_multi_rowcount
+        if not (counts and self._may_leave_unread(model)) or self._knows_any(model, ids):
+            return None
+        entities = self._rows.change_unread(model, ids, values)
+        self._will_show_all(model, entities)
+        return entities
+
+    def _knows_any(self, model: Model, ids: Iterable[Any]) -> bool:
+        known, key_of = self._session.identity_map, model.mapper.identity_key_from_primary_key
+        return bool(known) and any(key_of((id_,)) in known for id_ in ids)
 
     def update_all(self, model: Model, entities: Sequence[Any], values: Sequence[Mapping[str, Any]]) -> bool:
         """Let changes of rows wait that are written past the session; False if they cannot be.
