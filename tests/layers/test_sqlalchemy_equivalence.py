@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
 import pytest
 from marshmallow import fields as plain
@@ -28,7 +29,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, declared_attr, mapped_column, relationship, sessionmaker, validates
 from sqlalchemy.pool import StaticPool
 
-from flask_atomic import Atomic
+from flask_atomic import Atomic, runs
 from flask_atomic.layers.sqlalchemy import SQLAlchemyLayer
 from tests.application import add, application, id_, post, relate, remove, schema, to_many, to_one, update
 
@@ -55,7 +56,8 @@ class Seen(NamedTuple):
 def compare(types: Sequence[Declared], seed: Sequence[Any], operations: Sequence[Any], status: int = 200) -> Seen:
     """Run the operations in all ways, each time on a new database, and return what all runs show.
 
-    That is strictly and batched, and with and without a listener, for which every row is left to the session.
+    That is strictly and batched, and with and without a listener, for which every row is left to the session; and as if
+    each operation stood in a row of many like it, so that what is updated need not be read.
 
     :param seed: the statements that insert what is there before.
     :param status: the status that the answer is to have.
@@ -64,6 +66,8 @@ def compare(types: Sequence[Declared], seed: Sequence[Any], operations: Sequence
     assert strict.status == status, strict.document
     for batch, listened in ((True, True), (False, False), (True, False)):
         assert run(types, seed, operations, batch=batch, listened=listened) == strict
+    with patch.object(runs, "_LONG", 1):
+        assert run(types, seed, operations, batch=True, listened=False) == strict
     return strict
 
 
