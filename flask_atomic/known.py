@@ -117,11 +117,11 @@ class KnownResources:
 def _find_id(bindings: Mapping[str, Binding], transaction: Transaction, reference: Reference) -> Any:
     """The id of a resource that was added; the store may have to be written to for it."""
     layer = bindings[reference.type].layer
-    call = {"unit": transaction.unit(layer), "resource": reference.resource, "entity": reference.entity}
-    id_ = layer.identify(**call)
+    unit, resource, entity = transaction.unit(layer), reference.resource, reference.entity
+    id_ = layer.identify(unit=unit, resource=resource, entity=entity)
     if id_ is None:
         transaction.flush(layer)
-        id_ = layer.identify(**call)
+        id_ = layer.identify(unit=unit, resource=resource, entity=entity)
     if id_ is None:
         raise layer.identify.broken(f"returned None after a flush, for one of '{reference.type}'")
     return id_

@@ -441,7 +441,7 @@ def _show(entity: Any, state: InstanceState[Any], values: Mapping[str, Any]) -> 
         for name, value in values.items():
             set_committed_value(entity, name, value)
     else:  # this is what comes of it, for nothing else is known of any attribute
-        state.dict.update(values)
+        entity.__dict__.update(values)
 
 
 def _number(model: Model, entities: Sequence[Any], keys: Iterable[Any]) -> None:
