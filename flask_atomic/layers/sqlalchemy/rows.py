@@ -10,19 +10,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime, time
 from decimal import Decimal
-from itertools import chain, groupby
+from itertools import chain
 from operator import attrgetter
 from types import NoneType
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ClauseElement, Connection, TypeDecorator, bindparam, delete, false, func, select, update
+from sqlalchemy import ClauseElement, Connection, TypeDecorator, delete, false, func, select, update
 from sqlalchemy.orm import InstanceState, Mapper, Session, make_transient_to_detached
 from sqlalchemy.orm.attributes import flag_modified, set_committed_value
 from sqlalchemy.schema import sort_tables
 
 from ...errors import NotFound
-from .model import ROW_KEY, Model, identity_of, state_of
+from .changes import write
+from .model import Model, identity_of, state_of
 
 __all__ = ["Link", "Rows", "adds_unnoticed", "hold_expression", "is_plain", "reads_unnoticed"]
 
@@ -278,9 +279,9 @@ class Rows:
         """
         changed, self._changed = self._changed, {}
         for model, entities in changed.items():
-            rows = [(id_, values) for id_, (_, values) in entities.items()]
-            for names, alike in _alike(model, rows):
-                _update(connect(model), model, names, alike)
+            changes = [(id_, values) for id_, (_, values) in entities.items()]
+            if write(connect(model), model, changes) < len(changes):
+                raise NotFound("There is no such resource, or it was removed meanwhile.")
             if model.relationships:
                 self._expire_relationships(entity for entity, _ in entities.values())
         self._store_unread()
@@ -319,37 +320,6 @@ class Rows:
             return list(self._new)
         order = sort_tables(dict.fromkeys(model.table for model in self._new))
         return sorted(self._new, key=lambda model: order.index(model.table))
-
-
-_Row = tuple[Any, Mapping[str, Any]]
-"""The key of a row, and what to change of it, by attribute."""
-
-
-def _alike(model: Model, rows: list[_Row]) -> Iterable[tuple[Sequence[str], Iterable[_Row]]]:
-    """The rows in groups of which the same attributes are changed, with the names of these.
-
-    They stay in their order where it may make a difference.
-    """
-    kinds = {tuple(values) for _, values in rows}
-    if len(kinds) == 1:
-        return [(kinds.pop(), rows)]
-    if all(model.unique.isdisjoint(names) for names in kinds):
-        rows.sort(key=lambda row: tuple(row[1]))
-    return groupby(rows, key=lambda row: tuple(row[1]))
-
-
-def _update(connection: Connection, model: Model, names: Iterable[str], rows: Iterable[_Row]) -> None:
-    keys = [(name, model.column[name].key) for name in names]
-    if all(name == key for name, key in keys):
-        parameters = [{ROW_KEY: id_, **values} for id_, values in rows]
-    else:
-        parameters = [{ROW_KEY: id_, **{key: values[name] for name, key in keys}} for id_, values in rows]
-    statement = update(model.table).where(model.column[model.key_name] == bindparam(ROW_KEY))
-    result = connection.execute(statement, parameters)
-    dialect = connection.dialect
-    tells = dialect.supports_sane_multi_rowcount if len(parameters) > 1 else dialect.supports_sane_rowcount
-    if tells and result.rowcount != len(parameters):
-        raise NotFound("The resource was removed meanwhile.")
 
 
 def _fill(model: Model, entries: Sequence[_New]) -> bool:
