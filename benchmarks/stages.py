@@ -51,7 +51,7 @@ _STAGES = (
         "write",
         "of that, the layer's add, update, remove",
         SQLAlchemyLayer,
-        ("atomic_add", "atomic_update", "atomic_remove"),
+        tuple(f"atomic_{op}{many}" for op in ("add", "update", "remove") for many in ("", "_all")),
         part=True,
     ),
     _Stage("flush", "of that, the layer's flush", SQLAlchemyLayer, ("atomic_flush",), part=True),

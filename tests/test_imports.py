@@ -38,6 +38,7 @@ ORDER = [
     "repeats",
     "probe",
     "results",
+    "runs",
     "known",
     "waiting",
     "pace",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 
 import pytest
 from flask import got_request_exception
@@ -12,6 +13,7 @@ from flask_atomic import Atomic, Conflict, RequestFailed, hookimpl
 from flask_atomic.errors import Code, ErrorObject, PluginDefect
 from flask_atomic.hookspecs import DataLayer, Observer
 from tests.application import add, application, id_, lid, post, relate, remove, schema, to_many, to_one, update
+from tests.contract.layers import RunningLayer
 from tests.recording import Deferring, Row, Voting
 
 OF_KEYS = {"atomic_recall", "atomic_remember", "atomic_forget"}
@@ -20,14 +22,16 @@ OF_KEYS = {"atomic_recall", "atomic_remember", "atomic_forget"}
 OF_RECOVERY = {"atomic_in_doubt", "atomic_recover"}
 """Those of the command `flask atomic recover`: tests/test_recover.py is about these."""
 
+OF_RUNS = {"atomic_add_all", "atomic_update_all", "atomic_remove_all"}
+"""Those of several operations, which are performed one by one if such a hook fails."""
+
 START_UP = {
     *("atomic_claim", "atomic_independent", "atomic_exclusive", "atomic_remembers", "atomic_versioned"),
     "atomic_check",
 }
 BROADCAST = [hook for hook in vars(Observer) if hook.startswith("atomic_")]
-ROUTED = [
-    hook for hook in vars(DataLayer) if hook.startswith("atomic_") and hook not in START_UP | OF_KEYS | OF_RECOVERY
-]
+ELSEWHERE = START_UP | OF_KEYS | OF_RECOVERY | OF_RUNS
+ROUTED = [hook for hook in vars(DataLayer) if hook.startswith("atomic_") and hook not in ELSEWHERE]
 
 OPERATIONS = [
     add("boats", {"sister": id_("boats", "1")}, lid="b", attributes={"name": "new"}),
@@ -38,7 +42,7 @@ OPERATIONS = [
     relate("remove", id_("boats", "1"), "fleet", [id_("boats", "1")]),
     remove("boats", "1"),
 ]
-"""They call every hook of a layer but `atomic_rollback`."""
+"""They call every hook of a layer that is in `ROUTED` but `atomic_rollback`."""
 
 
 class VotingLater(Voting, Deferring):
@@ -314,3 +318,54 @@ class TestHooksOfOneFunction:
 
         assert post(application(atomic).test_client(), remove("boats", "1")).response.status_code == 204
         assert not layer.rows
+
+
+RUNS = {
+    "atomic_add_all": [add("boats"), add("boats")],
+    "atomic_update_all": [update("boats", "1"), update("boats", "2")],
+    "atomic_remove_all": [remove("boats", "1"), remove("boats", "2")],
+}
+
+BROKEN_RUNS = [
+    ("atomic_add_all", None, "None, not a sequence"),
+    ("atomic_add_all", {}, "a value of type dict, not a sequence"),
+    ("atomic_add_all", [ROW], "a sequence of 1 for 2 operations"),
+    ("atomic_update_all", [ROW] * 3, "a sequence of 3 for 2 operations"),
+    ("atomic_update_all", [ROW, None], "None as an entity"),
+]
+
+
+class TestRuns:
+    """A strict attempt does without the hooks of runs: clients notice no defect of one, but the log has it."""
+
+    @pytest.mark.parametrize("hook", RUNS)
+    def test_the_layer_and_its_wrappers_are_named(self, hook, caplog):
+        told = self.defect(plugin("tracer", hook, fail, wrapper=True), hook, caplog)
+
+        assert told == f"{hook} of the plugin 'recorder' or 'tracer' raised ZeroDivisionError."
+
+    @pytest.mark.parametrize(("hook", "value", "told"), BROKEN_RUNS)
+    def test_what_cannot_be_used_is_a_defect(self, hook, value, told, caplog):
+        defect = self.defect(plugin("spoiler", hook, lambda: value, wrapper=True), hook, caplog)
+
+        assert defect == f"{hook} of the plugin 'recorder' or 'spoiler' returned {told}."
+
+    def defect(self, culprit, hook, caplog):
+        """What the log says of the attempt that failed, to who wants to know."""
+        atomic = Atomic(RunningLayer("recorder"), culprit)
+        atomic.resource(schema("boats"))
+        client = application(atomic).test_client()
+        for _ in range(2):
+            assert post(client, add("boats")).status == 200
+        caplog.set_level(logging.DEBUG, "flask_atomic.attempts")
+
+        assert post(client, *RUNS[hook]).status in (200, 204)
+
+        (failed,) = [record.exc_info[1] for record in caplog.records if record.exc_info]
+        assert isinstance(failed, PluginDefect)
+        return str(failed)
+
+    def test_values_of_all_hooks_that_have_one_are_looked_at(self):
+        returning = {hook for hook in OF_RUNS if vars(DataLayer)[hook].__annotations__["return"] != "None"}
+
+        assert {hook for hook, _, _ in BROKEN_RUNS} == returning

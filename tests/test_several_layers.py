@@ -31,6 +31,9 @@ OF_VERSIONS = {"atomic_version", "atomic_match_version"}
 OF_COMMANDS = {"atomic_check", "atomic_in_doubt", "atomic_recover"}
 """The hooks that no request calls: tests/two_phase is about these."""
 
+OF_RUNS = {"atomic_add_all", "atomic_update_all", "atomic_remove_all"}
+"""The hooks of several operations: only batched attempts call them, and strict ones those of a single operation."""
+
 AT_START_UP = {"atomic_claim", "atomic_independent", "atomic_exclusive", "atomic_remembers", "atomic_versioned"}
 ELSEWHERE = AT_START_UP | OF_COMMANDS | OF_KEYS | OF_VERSIONS
 HOOKS = [hook for hook in vars(DataLayer) if hook.startswith("atomic_") and hook not in ELSEWHERE]
@@ -161,12 +164,12 @@ class Port:
         self._seed = {name: dict(self.layers[name]._entities) for name in ("harbour", "fleet")}
         self.restore()
 
-    def restore(self):
-        """Make all as new."""
+    def restore(self, next_id=3):
+        """Make all as new; the ids of new anchors and boats begin with this one."""
         for name, entities in self._seed.items():
             self.layers[name]._entities.clear()
             self.layers[name]._entities.update(entities)
-            self.layers[name]._numbers = count(3)
+            self.layers[name]._numbers = count(next_id)
         with self.outside.connect() as connection:
             connection.exec_driver_sql("DELETE FROM neighbours")
             connection.exec_driver_sql("DELETE FROM cabins")
@@ -213,9 +216,9 @@ OPERATIONS = [
             relate("update", id_(type_, "1"), "anchor", id_("anchors", "1")),
             relate("add", id_(type_, "1"), "cabins", [lid("cabins", "c"), id_("cabins", "1")]),
             relate("remove", id_(type_, "1"), "cabins", [id_("cabins", "1")]),
-            remove(type_, "2"),
         )
     ),
+    *(remove(type_, "2") for type_ in TYPES.values()),
 ]
 """They call every hook of the three layers but `atomic_rollback`."""
 
@@ -235,6 +238,8 @@ POINTS = [
     if hasattr(kind, hook)
     for when in ("before", "after")
 ]
+POINTS_OF_RUNS = [point for point in POINTS if point[1] in OF_RUNS]
+OTHER_POINTS = [point for point in POINTS if point[1] not in OF_RUNS]
 
 
 def have_stored(layer, hook, when):
@@ -263,14 +268,14 @@ def test_every_hook_is_among_the_points_of_failure():
     assert {hook for _, hook, _ in POINTS} == set(HOOKS)
 
 
-@pytest.mark.parametrize(("layer", "hook", "when"), POINTS)
-class TestFailures:
-    """Statement A14, as far as stores keep what they promise."""
+class Failures:
+    """What holds after each failure."""
 
     @pytest.fixture(autouse=True)
     def _aftermath(self, shared_port, layer, hook, when):
         """After each test: what is stored, that nothing is open, and that the next request works."""
-        self.port, success = shared_port
+        self.port, self.success = shared_port
+        self.done = have_stored(layer, hook, when)
         self.port.restore()
         self.operations = FAILS_AT_THE_END if hook == "atomic_rollback" else OPERATIONS
         self.failing = self.port.layers[layer]
@@ -279,10 +284,20 @@ class TestFailures:
         assert hook in self.failing.called
         self.failing.trouble = None
         self.failing.close_abandoned()
-        done = have_stored(layer, hook, when)
-        assert self.port.stored() == {name: (success if name in done else before)[name] for name in LAYERS}
+        assert self.port.stored() == {name: (self.success if name in self.done else before)[name] for name in LAYERS}
         self.port.assert_nothing_is_open()
         assert post(self.port.client, *NEXT).status == 200
+
+    def test_that_ends_the_process(self, hook, when):
+        self.failing.trouble = Trouble(hook, when, KeyboardInterrupt())
+
+        with pytest.raises(KeyboardInterrupt):
+            post(self.port.client, *self.operations)
+
+
+@pytest.mark.parametrize(("layer", "hook", "when"), OTHER_POINTS)
+class TestFailures(Failures):
+    """Statement A14, as far as stores keep what they promise."""
 
     @pytest.mark.parametrize(
         ("error", "told"),
@@ -312,11 +327,33 @@ class TestFailures:
                 assert_broken_commit_is_told(logged.pop(0))
             assert [record.getMessage() for record in logged] == expected
 
-    def test_that_ends_the_process(self, hook, when):
-        self.failing.trouble = Trouble(hook, when, KeyboardInterrupt())
 
-        with pytest.raises(KeyboardInterrupt):
-            post(self.port.client, *self.operations)
+@pytest.mark.parametrize(("layer", "hook", "when"), POINTS_OF_RUNS)
+@pytest.mark.parametrize("shared_port", [True], ids=["batched"], indirect=True)
+class TestFailuresOfRuns(Failures):
+    """The next attempt performs the operations one by one, where nothing fails."""
+
+    @pytest.mark.parametrize("error", [Conflict("A reason."), ZeroDivisionError("secret")])
+    def test_of_a_hook(self, hook, when, error, caplog):
+        self.done = set(LAYERS)
+        self.port.restore(next_id=4)  # for the attempt that fails takes ids
+        assert post(self.port.client, *self.operations).status == 200
+        self.success = self.port.stored()
+        self.port.restore()
+        self.failing.trouble = Trouble(hook, when, error)
+
+        assert post(self.port.client, *self.operations).status == 200
+
+        assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+@pytest.mark.parametrize("shared_port", [False], ids=["strict"], indirect=True)
+def test_strict_attempts_call_no_hook_of_runs(shared_port):
+    port, _ = shared_port
+    port.restore()
+
+    assert post(port.client, *OPERATIONS).status == 200
+    assert OF_RUNS.isdisjoint(port.layers["database"].called)
 
 
 def assert_broken_commit_is_told(record):

@@ -84,7 +84,8 @@ class TestNothingIsOpen:
     def test_where_a_hook_fails(self, engine, database_url, hook, when):
         assert post(serve(engine), add("notes", attributes={"text": "a"})).response.status_code == 200
         client = serve(engine, failing(hook, when, RuntimeError))
-        answer = post(client, *OPERATIONS, remove("notes", "1"), *([remove("notes", "9")] if "roll" in hook else []))
+        # Where a rollback leaves the transaction open, another attempt would wait for its locks: this needs no other.
+        answer = post(client, *OPERATIONS, remove("notes", "1"), *([update("notes", "9")] if "roll" in hook else []))
 
         assert answer.response.status_code in (404, 500)
         committed = hook == "atomic_commit" and when == "after"
