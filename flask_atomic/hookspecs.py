@@ -297,8 +297,9 @@ class DataLayer:
         """Add resources as by `atomic_add`, one after the other; the writes may wait.
 
         Called for operations in a row whose writes may wait for each other, unless somebody wraps `atomic_add`. None of
-        the resources is related to another one of them. If it raises, the operations are performed again in a new
-        unit, at last by `atomic_add`, which tells the one that is to blame. Without the hook: `atomic_add` for each.
+        the resources is related to another one of them, and no id is given twice. If it raises, the operations are
+        performed again in a new unit, at last by `atomic_add`, which tells the one that is to blame. Without the hook:
+        `atomic_add` for each.
 
         :param ids: the client's id of each, None where the layer is to make one.
         :param attributes: the loaded values of each.
@@ -323,6 +324,8 @@ class DataLayer:
         `atomic_add`, and not if somebody wraps one of the two.
 
         :param entities: those that were read; None for each other, which need not exist.
+        :param attributes: the loaded values of each.
+        :param relationships: those that are given for each.
         :return: the entities, or their successors, in the same order.
         :raises NotFound: if one of the resources does not exist; at the latest, `atomic_flush` does.
         :raises OperationFailed: if the store refuses.

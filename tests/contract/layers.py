@@ -11,7 +11,7 @@ from typing import Any
 
 from flask import Flask
 
-from flask_atomic import Atomic, MemoryLayer, hookimpl
+from flask_atomic import Atomic, MemoryLayer, NotFound, hookimpl
 from flask_atomic.hookspecs import Reference, Relationship, Resource
 from flask_atomic.layers.memory import Entity, Unit
 from flask_atomic.testing import ArticleSchema, PersonSchema
@@ -99,6 +99,34 @@ class DeferredLayer(MemoryLayer):
         for write in waiting:
             write()
         return None
+
+
+class RunningLayer(DeferredLayer):
+    """Writes several resources of one type together."""
+
+    @hookimpl
+    def atomic_add_all(
+        self, unit: Any, resource: Resource, ids: Any, attributes: Any, relationships: Any
+    ) -> Sequence[Entity]:
+        return [self.atomic_add(unit, resource, *each) for each in zip(ids, attributes, relationships, strict=True)]
+
+    @hookimpl
+    def atomic_update_all(
+        self, unit: Any, resource: Resource, entities: Any, attributes: Any, relationships: Any
+    ) -> Sequence[Entity]:
+        changes = zip(entities, attributes, relationships, strict=True)
+        return [self.atomic_update(unit, resource, *each) for each in changes]
+
+    @hookimpl
+    def atomic_remove_all(self, unit: Any, resource: Resource, ids: Any) -> None:
+        for id_ in ids:
+            self.defer(unit, partial(self.delete, unit, resource, id_))
+
+    def delete(self, unit: Any, resource: Resource, id_: Any) -> None:
+        entity = unit.get((resource.type, id_))
+        if entity is None:
+            raise NotFound("There is no such resource.")
+        MemoryLayer.atomic_remove(self, unit, resource, entity)
 
 
 class ImmutableLayer(MemoryLayer):

@@ -11,6 +11,7 @@ from flask_atomic.testing.contract.promise import BrokenPromise, Promise
 from tests.contract import (  # they register
     faults_of_reading,  # noqa: F401
     faults_of_repeats,  # noqa: F401
+    faults_of_runs,  # noqa: F401
     faults_of_units,  # noqa: F401
     faults_of_versions,  # noqa: F401
     faults_of_writing,  # noqa: F401

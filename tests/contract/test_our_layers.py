@@ -14,7 +14,7 @@ from flask_atomic import Atomic, MemoryLayer
 from flask_atomic.layers.sqlalchemy import SQLAlchemyLayer
 from flask_atomic.testing import ArticleSchema, LayerContract, PersonSchema
 from tests.contract import models
-from tests.contract.layers import DeferredLayer, ImmutableLayer, LockedLayer, Log, application_of
+from tests.contract.layers import DeferredLayer, ImmutableLayer, LockedLayer, Log, RunningLayer, application_of
 
 
 class TestMemoryLayer(LayerContract):
@@ -47,6 +47,12 @@ class TestLayerThatDefersWrites(LayerContract):
     @pytest.fixture
     def application(self) -> Flask:
         return application_of(DeferredLayer())
+
+
+class TestLayerThatWritesSeveralResourcesTogether(LayerContract):
+    @pytest.fixture
+    def application(self) -> Flask:
+        return application_of(RunningLayer())
 
 
 class TestLayerOfImmutableEntities(LayerContract):

@@ -16,6 +16,7 @@ from .operations import Operations
 from .reading import Reading
 from .relationships import Relationships
 from .repeats import Repeats
+from .runs import Runs
 from .tested import TestedLayer
 from .units import Units
 from .versions import Versions
@@ -25,7 +26,7 @@ __all__ = ["LayerContract"]
 
 
 class LayerContract(
-    Concurrency, Units, Repeats, Versions, Waiting, Relationships, Operations, Reading, Identity, Declared
+    Concurrency, Units, Repeats, Versions, Waiting, Relationships, Runs, Operations, Reading, Identity, Declared
 ):
     """Every promise that a data layer makes, as tests for pytest.
 

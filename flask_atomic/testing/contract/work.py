@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import count, repeat
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ...errors import NotFound
 from ...hookspecs import Entity, Id, Reference, Related, Relationship, Remembered, Resource
 
 if TYPE_CHECKING:
@@ -19,6 +21,14 @@ Shown = dict[str, Any]
 
 Deed = Callable[["Work"], object]
 """What is done in a unit."""
+
+
+class _New(NamedTuple):
+    """A resource to be added, as layers are told of it."""
+
+    id: Id | None
+    attributes: Mapping[str, Any]
+    relationships: Mapping[Relationship, Related]
 
 
 class Work:
@@ -192,23 +202,56 @@ class Work:
 
         The attributes are given by their names in documents.
         """
+        self._tested.require("add")
+        new = self._new(resource, number, id, attributes, related or {})
+        entity = self._layer.add(
+            unit=self.unit, resource=resource, id=new.id, attributes=new.attributes, relationships=new.relationships
+        )
+        return self._added(resource, number, entity, new.id)
+
+    def add_all(
+        self,
+        resource: Resource,
+        *related: Mapping[Relationship, Related],
+        ids: Sequence[Id | None] | None = None,
+    ) -> list[Reference]:
+        """Add a resource for each of `related`, with the attributes of the first samples, in one go if the layer can.
+
+        :param ids: those of clients.
+        """
+        self._tested.require("add")
+        given = [None] * len(related) if ids is None else ids
+        new = [self._new(resource, *each) for each in zip(count(), given, repeat(None), related, strict=False)]
+        if not self._layer.supports("add_all"):
+            return [
+                self.add(resource, number, id=each.id, related=each.relationships) for number, each in enumerate(new)
+            ]
+        ids_, attributes, relationships = zip(*new, strict=True)
+        entities = self._layer.add_all(
+            unit=self.unit, resource=resource, ids=ids_, attributes=attributes, relationships=relationships
+        )
+        return [self._added(resource, number, entities[number], each.id) for number, each in enumerate(new)]
+
+    def _new(
+        self,
+        resource: Resource,
+        number: int,
+        id: Id | None,
+        attributes: Mapping[str, Any] | None,
+        related: Mapping[Relationship, Related],
+    ) -> _New:
         if id is None and resource.client_ids == "required":
             id = self._tested.new_id(resource, number)
         required = {
             relationship: self._required(relationship, number)
             for relationship in resource.relationships.values()
-            if relationship.required and relationship.writable and relationship not in (related or {})
+            if relationship.required and relationship.writable and relationship not in related
         }
-        self._tested.require("add")
         sent = self._tested.sample(resource, number) if attributes is None else attributes
-        entity = self._layer.add(
-            unit=self.unit,
-            resource=resource,
-            id=id,
-            attributes=self._tested.values(resource, sent),
-            relationships={**required, **(related or {})},
-        )
-        self._there[resource.type, number] = added = self.reference(resource, entity, id)
+        return _New(id, self._tested.values(resource, sent), {**required, **related})
+
+    def _added(self, resource: Resource, number: int, entity: Entity, id_: Id | None) -> Reference:
+        self._there[resource.type, number] = added = self.reference(resource, entity, id_)
         return added
 
     def _required(self, relationship: Relationship, number: int) -> Related:
@@ -231,9 +274,55 @@ class Work:
             relationships=related or {},
         )
 
+    def update_all(
+        self,
+        references: Sequence[Reference],
+        attributes: Sequence[Mapping[str, Any]],
+        related: Sequence[Mapping[Relationship, Related]],
+    ) -> None:
+        """Update resources of one type, in one go if the layer can."""
+        self._tested.require("update")
+        if not self._layer.supports("update_all"):
+            for each in zip(references, attributes, related, strict=True):
+                self.update(*each)
+            return
+        resource = references[0].resource
+        entities = self._layer.update_all(
+            unit=self.unit,
+            resource=resource,
+            entities=[reference.entity for reference in references],
+            attributes=[self._tested.values(resource, each, partial=True) for each in attributes],
+            relationships=related,
+        )
+        for reference, entity in zip(references, entities, strict=True):
+            reference.entity = entity
+
     def remove(self, reference: Reference) -> None:
         """Remove a resource."""
         self._layer.remove(unit=self.unit, resource=reference.resource, entity=reference.entity)
+
+    def remove_all(self, resource: Resource, *ids: Id) -> None:
+        """Remove resources that need not have been read, in one go if the layer can.
+
+        :raises NotFound: if one does not exist; perhaps not before the flush.
+        """
+        self._tested.require("remove")
+        if self._layer.supports("remove_all"):
+            self._layer.remove_all(unit=self.unit, resource=resource, ids=ids)
+        else:
+            self.remove_one_by_one(resource, *ids)
+
+    def remove_one_by_one(self, resource: Resource, *ids: Id) -> None:
+        """Read and remove each after the one before it was written.
+
+        :raises NotFound: if one does not exist.
+        """
+        for id_ in ids:
+            entity = self.entities(resource, [id_]).get(id_)
+            if entity is None:
+                raise NotFound("There is no such resource.")
+            self.remove(self.reference(resource, entity, id_))
+            self.flush()
 
     def add_to_relationship(self, reference: Reference, relationship: Relationship, *members: Reference) -> None:
         """Add members."""
