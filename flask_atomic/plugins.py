@@ -120,9 +120,10 @@ class Layer:
 
 
 def _depth(plugin: object, hook: str) -> int:
-    """How far up the bases of the plugin's class its implementation of a hook is found."""
-    classes = type(plugin).__mro__
-    return next((depth for depth, each in enumerate(classes) if f"atomic_{hook}" in vars(each)), len(classes))
+    """How far up its implementation of a hook is found: in the plugin itself, its class, or the bases of that."""
+    places = (plugin, *type(plugin).__mro__)
+    found = (depth for depth, each in enumerate(places) if f"atomic_{hook}" in getattr(each, "__dict__", ()))
+    return next(found, len(places))
 
 
 @dataclass(frozen=True, eq=False, slots=True)

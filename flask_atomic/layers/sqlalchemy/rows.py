@@ -106,7 +106,7 @@ class Rows:
         self._removed: dict[Model, dict[Any, Any | None]] = {}  # by id, with the entity if it was read
         self._unread: list[Any] = []  # entities of rows that are to be changed, and which the session does not know
         self._stored: list[Any] = []  # those of rows that were inserted or changed, likewise
-        self._deleted: list[Any] = []
+        self._deleted: list[Any] | None = None  # None if the session knows of all rows that are gone
         self._other_ends: list[Any] = []  # entities whose relationships lead to rows that are written
 
     # ---------------------------------------------------------------------------------------------------- waiting
@@ -202,10 +202,10 @@ class Rows:
 
     def release_deleted(self) -> None:
         """Have the session forget the entities whose rows are gone, and all else that it has read."""
-        if self._deleted:
+        if self._deleted is not None:
             for entity in self._deleted:
                 self._session.expunge(entity)
-            self._deleted.clear()
+            self._deleted = None
             self._session.expire_all()  # the database may have changed more rows, or removed them
 
     def _release_new(self, new: _New) -> None:
@@ -304,7 +304,7 @@ class Rows:
                 ).rowcount
             if deleted < len(entities):
                 raise NotFound("There is no such resource, or it was removed meanwhile.")
-            self._deleted += self._held(model, entities)
+            self._deleted = [*(self._deleted or ()), *self._held(model, entities)]
         return bool(removed)
 
     def _held(self, model: Model, entities: Mapping[Any, Any | None]) -> Iterable[Any]:
