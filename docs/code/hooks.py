@@ -64,6 +64,12 @@ class JournalLayer:
         return entity
 
     @hookimpl
+    def atomic_add_all(self, unit, attributes):
+        entities = [SimpleNamespace(id=None, **each) for each in attributes]
+        unit.waiting.extend(entities)
+        return entities
+
+    @hookimpl
     def atomic_flush(self, unit):
         for entity in unit.waiting:
             entity.id = next(self._numbers)
