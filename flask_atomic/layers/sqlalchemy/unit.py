@@ -391,7 +391,7 @@ class Unit:
         session = self._session
         if has_changes(session) or (self._rows.has_new and not self._has_plain_session):
             self._leave_to_session()
-        else:
+        elif self._rows.wait:
             self._write_plain_rows()
         if has_changes(session):
             self._check_removed()
