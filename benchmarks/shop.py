@@ -54,13 +54,20 @@ class Shop:
         return self._add_pairs([each for pair in zip(*self._pairs(count // 2), strict=True) for each in pair])
 
     def updates(self, count: int) -> float:
-        """Change the name and the address of customers."""
-        self._ids += self._new(count - len(self._ids))
-        operations: list[Json] = []
-        for id_ in self._ids[:count]:
-            attributes = self._attributes("Renamed")
-            operations.append({"op": "update", "data": {"type": "customer", "id": id_, "attributes": attributes}})
-        self._renamed = attributes["name"]
+        """Change the name and the address of customers, which is all that a client sees of them."""
+        return self._update([self._attributes("Renamed") for _ in range(count)])
+
+    def renames(self, count: int) -> float:
+        """Change the name of customers, and nothing else."""
+        return self._update([{"name": self._attributes("Renamed")["name"]} for _ in range(count)])
+
+    def _update(self, attributes: Sequence[Json]) -> float:
+        self._ids += self._new(len(attributes) - len(self._ids))
+        operations = [
+            {"op": "update", "data": {"type": "customer", "id": id_, "attributes": each}}
+            for id_, each in zip(self._ids, attributes, strict=False)
+        ]
+        self._renamed = attributes[-1]["name"]
         return self._performed(operations).seconds
 
     def removes(self, count: int) -> float:

@@ -38,6 +38,7 @@ WORKLOADS = (
     Workload("50 + 50 by lid, alternating", 100, Shop.alternating, lids=True),
     Workload("100 updates", 100, Shop.updates),
     Workload("1000 updates", 1000, Shop.updates),
+    Workload("1000 renames", 1000, Shop.renames),
     Workload("100 removes", 100, Shop.removes),
     Workload("1000 removes", 1000, Shop.removes),
 )

@@ -311,8 +311,11 @@ class Rows:
         """Those of the entities that the session knows; None stands for one that may never have been read."""
         known = self._session.identity_map
         key_of = model.mapper.identity_key_from_primary_key
-        read = {id_: known.get(key_of((id_,))) for id_, entity in entities.items() if entity is None} if known else {}
-        return [entity for id_, each in entities.items() if (entity := each or read.get(id_)) is not None]
+        held = [entity for entity in entities.values() if entity is not None]
+        if known and len(held) < len(entities):
+            unread = [known.get(key_of((id_,))) for id_, entity in entities.items() if entity is None]
+            held += [entity for entity in unread if entity is not None]
+        return held
 
     def _in_order(self) -> Sequence[Model]:
         """The models of new rows, those that are referred to first."""
