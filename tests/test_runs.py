@@ -1022,6 +1022,7 @@ def few_at_a_time() -> Iterator[None]:
     """Have all that may happen between a batched and a strict attempt happen with few operations, too."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("flask_atomic.pace._FEW", 1)
+        patch.setattr("flask_atomic.runs._LONG", 2)
         yield
 
 

@@ -88,40 +88,66 @@ class RaisesForOneTakenId(RunningLayer):
 @breaks(("atomic_update_all", "Update different resources as by `atomic_update`, one after the other"))
 class UpdatesWhatTheFirstDoes(RunningLayer):
     @hookimpl
-    def atomic_update_all(self, unit: Any, resource: Any, entities: Any, attributes: Any, relationships: Any) -> Any:
+    def atomic_update_all(
+        self, unit: Any, resource: Any, ids: Any, entities: Any, attributes: Any, relationships: Any
+    ) -> Any:
         named = [{name: each.get(name) for name in attributes[0]} for each in attributes]
-        return super().atomic_update_all(unit, resource, entities, named, relationships)
+        return super().atomic_update_all(unit, resource, ids, entities, named, relationships)
 
 
 @breaks(("atomic_update_all", "Update different resources as by `atomic_update`, one after the other"))
 class UpdatesTheLastOnly(RunningLayer):
     @hookimpl
-    def atomic_update_all(self, unit: Any, resource: Any, entities: Any, attributes: Any, relationships: Any) -> Any:
-        self.atomic_update(unit, resource, entities[-1], attributes[-1], relationships[-1])
-        return entities
+    def atomic_update_all(
+        self, unit: Any, resource: Any, ids: Any, entities: Any, attributes: Any, relationships: Any
+    ) -> Any:
+        found = [self.find(unit, resource, id_) for id_ in ids]
+        self.atomic_update(unit, resource, found[-1], attributes[-1], relationships[-1])
+        return found
 
 
 @breaks(("atomic_update_all", "the entities, or their successors, in the same order"))
 class ReturnsUpdatedEntitiesInReverse(RunningLayer):
     @hookimpl
-    def atomic_update_all(self, unit: Any, resource: Any, entities: Any, attributes: Any, relationships: Any) -> Any:
-        return super().atomic_update_all(unit, resource, entities, attributes, relationships)[::-1]
+    def atomic_update_all(
+        self, unit: Any, resource: Any, ids: Any, entities: Any, attributes: Any, relationships: Any
+    ) -> Any:
+        return super().atomic_update_all(unit, resource, ids, entities, attributes, relationships)[::-1]
 
 
 @breaks(("atomic_update_all", "those that are given for each"))
 class UpdatesAttributesOnly(RunningLayer):
     @hookimpl
-    def atomic_update_all(self, unit: Any, resource: Any, entities: Any, attributes: Any) -> Any:
-        return super().atomic_update_all(unit, resource, entities, attributes, [{} for _ in entities])
+    def atomic_update_all(self, unit: Any, resource: Any, ids: Any, entities: Any, attributes: Any) -> Any:
+        return super().atomic_update_all(unit, resource, ids, entities, attributes, [{} for _ in entities])
 
 
-@breaks(("atomic_update_all", "Called instead of `atomic_update` when and as"))
+@breaks(("atomic_update_all", "Called instead of `atomic_update`"))
 class UpdatesAtOnce(RunningLayer):
     @hookimpl
-    def atomic_update_all(self, unit: Any, resource: Any, entities: Any, attributes: Any, relationships: Any) -> Any:
-        for entity, new in zip(entities, attributes, strict=True):
-            vars(self._entities[resource.type, entity.id]).update(new)
-        return super().atomic_update_all(unit, resource, entities, attributes, relationships)
+    def atomic_update_all(
+        self, unit: Any, resource: Any, ids: Any, entities: Any, attributes: Any, relationships: Any
+    ) -> Any:
+        for id_, new in zip(ids, attributes, strict=True):
+            vars(self._entities[resource.type, id_]).update(new)
+        return super().atomic_update_all(unit, resource, ids, entities, attributes, relationships)
+
+
+@breaks(("atomic_update_all", "those that were read; None for each other, which need not exist"))
+class UpdatesWhatWasRead(RunningLayer):
+    @hookimpl
+    def atomic_update_all(
+        self, unit: Any, resource: Any, ids: Any, entities: Any, attributes: Any, relationships: Any
+    ) -> Any:
+        changes = zip(entities, attributes, relationships, strict=True)
+        return [self.atomic_update(unit, resource, *each) for each in changes]
+
+
+@breaks(("atomic_update_all", "if one of the resources does not exist; at the latest, `atomic_flush` does"))
+class AddsWhatDoesNotExist(RunningLayer):
+    @staticmethod
+    def find(unit: Any, resource: Any, id_: Any) -> Entity:
+        return unit.get((resource.type, id_)) or Entity(id=id_)
 
 
 # ---------------------------------------------------------------------------------------------------------- remove_all

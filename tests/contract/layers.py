@@ -112,9 +112,13 @@ class RunningLayer(DeferredLayer):
 
     @hookimpl
     def atomic_update_all(
-        self, unit: Any, resource: Resource, entities: Any, attributes: Any, relationships: Any
+        self, unit: Any, resource: Resource, ids: Any, entities: Any, attributes: Any, relationships: Any
     ) -> Sequence[Entity]:
-        changes = zip(entities, attributes, relationships, strict=True)
+        there = [
+            self.find(unit, resource, id_) if entity is None else entity
+            for id_, entity in zip(ids, entities, strict=True)
+        ]
+        changes = zip(there, attributes, relationships, strict=True)
         return [self.atomic_update(unit, resource, *each) for each in changes]
 
     @hookimpl
@@ -123,10 +127,14 @@ class RunningLayer(DeferredLayer):
             self.defer(unit, partial(self.delete, unit, resource, id_))
 
     def delete(self, unit: Any, resource: Resource, id_: Any) -> None:
-        entity = unit.get((resource.type, id_))
+        MemoryLayer.atomic_remove(self, unit, resource, self.find(unit, resource, id_))
+
+    @staticmethod
+    def find(unit: Any, resource: Resource, id_: Any) -> Entity:
+        entity: Entity | None = unit.get((resource.type, id_))
         if entity is None:
             raise NotFound("There is no such resource.")
-        MemoryLayer.atomic_remove(self, unit, resource, entity)
+        return entity
 
 
 class ImmutableLayer(MemoryLayer):

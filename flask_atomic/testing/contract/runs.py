@@ -10,7 +10,7 @@ from ...hookspecs import Id, Reference, Resource
 from .expect import expect, expect_attributes, expect_related
 from .promise import promise
 from .tested import Relation, TestedLayer
-from .work import Shown, Work, holding
+from .work import Shown, Work, holding, updating
 
 __all__ = ["Runs"]
 
@@ -171,6 +171,50 @@ class Runs:
             work.commit()
         expect("What the entities showed that were returned", shown, _looks(tested, resource, ids))
 
+    @promise("atomic_update_all", "those that were read; None for each other, which need not exist", needs={"update"})
+    def test_update_all_of_what_was_not_read(self, tested: TestedLayer) -> None:
+        """All that is given, or a part, of none that was read, and of one of two; what is returned shows it."""
+        resource = tested.resource
+        ids = _added(tested, resource)
+        spare = _spare(tested, resource)
+        name, value = next(iter(spare.items()))
+        for read in (0, 1):
+            for new in (spare, {name: value}):
+                with tested.work() as work:
+                    found = [
+                        work.get(resource, id_) if number < read else work.reference(resource, None, id_)
+                        for number, id_ in enumerate(ids)
+                    ]
+                    work.update_all(found, [{}, new], [{}, {}])
+                    work.flush()
+                    shown = [work.show(one) for one in found]
+                    work.commit()
+                expect("What the entities showed that were returned", shown, _looks(tested, resource, ids))
+                expect_attributes("What was not read", resource, shown[1], {**tested.sample(resource, 1), **new})
+                tested.done(updating(resource, ids[1], tested.sample(resource, 1)))
+
+    @promise(
+        "atomic_update_all",
+        "if one of the resources does not exist; at the latest, `atomic_flush` does",
+        needs={"update", "remove"},
+    )
+    def test_update_all_of_what_does_not_exist(self, tested: TestedLayer) -> None:
+        """Nothing is updated then, wherever it stands among those that exist."""
+        resource = tested.resource
+        *there, removed = _added(tested, resource, 3)
+        tested.done(lambda work: _remove(work, resource, removed))
+        before = _looks(tested, resource, there)
+        spare = _spare(tested, resource)
+        for ids in ([removed, there[1]], [there[1], removed], [removed]):
+            with tested.work() as work:
+                found = [work.reference(resource, None, id_) for id_ in ids]
+                _expect_not_found(
+                    work,
+                    lambda: work.update_all(found, [spare for _ in found], [{} for _ in found]),  # noqa: B023
+                )
+            expect("What was to be updated", _looks(tested, resource, there), before)
+            expect("What does not exist", tested.look(resource, removed), None)
+
     @promise("atomic_update_all", "those that are given for each", needs={"update", "to_one"})
     def test_update_all_relates_to_one(self, tested: TestedLayer) -> None:
         """The one to another resource, the other to none."""
@@ -181,7 +225,7 @@ class Runs:
         """The one to another resource, the other to none."""
         _test_update_of_related(tested, tested.to_many)
 
-    @promise("atomic_update_all", "Called instead of `atomic_update` when and as", needs={"update"})
+    @promise("atomic_update_all", "Called instead of `atomic_update`", needs={"update"})
     def test_update_all_leaves_nothing_after_a_rollback(self, tested: TestedLayer) -> None:
         """The operations may have to be performed again, in a new unit."""
         resource = tested.resource
@@ -233,8 +277,7 @@ class Runs:
         before = _looks(tested, resource, [first, second])
         for ids in ([removed, first], [first, removed, second], [first, removed], [removed]):
             with tested.work() as work:
-                _expect_not_found(work, resource, ids)
-                work.rollback()
+                _expect_not_found(work, lambda: work.remove_all(resource, *ids))  # noqa: B023
             expect("What was to be removed", _looks(tested, resource, [first, second]), before)
 
     @promise("atomic_remove_all", "if one of them does not exist; at the latest, `atomic_flush` does", needs={"remove"})
@@ -246,7 +289,7 @@ class Runs:
             work.get(resource, removed)
             work.remove_all(resource, removed)
             work.flush()
-            _expect_not_found(work, resource, [other, removed])
+            _expect_not_found(work, lambda: work.remove_all(resource, other, removed))
 
     @promise(
         "atomic_remove_all",
@@ -340,13 +383,13 @@ def _looks(tested: TestedLayer, resource: Resource, ids: Sequence[Id]) -> list[S
     return [tested.look(resource, id_) for id_ in ids]
 
 
-def _expect_not_found(work: Work, resource: Resource, ids: Sequence[Id]) -> None:
+def _expect_not_found(work: Work, write: Callable[[], object]) -> None:
     try:
-        work.remove_all(resource, *ids)
+        write()
         work.flush()
     except NotFound:
         return
-    raise AssertionError("What does not exist was removed, and nobody was told.")
+    raise AssertionError("Something that does not exist was written, and nobody was told.")
 
 
 def _test_add_with_related(tested: TestedLayer, relation: Relation) -> None:

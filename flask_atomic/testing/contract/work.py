@@ -280,22 +280,34 @@ class Work:
         attributes: Sequence[Mapping[str, Any]],
         related: Sequence[Mapping[Relationship, Related]],
     ) -> None:
-        """Update resources of one type, in one go if the layer can."""
+        """Update resources of one type, in one go if the layer can. Those without an `entity` were not read.
+
+        :raises NotFound: if one does not exist; perhaps not before the flush.
+        """
         self._tested.require("update")
-        if not self._layer.supports("update_all"):
-            for each in zip(references, attributes, related, strict=True):
-                self.update(*each)
-            return
         resource = references[0].resource
+        if not self._layer.supports("update_all"):
+            for reference, new, linkage in zip(references, attributes, related, strict=True):
+                if reference.entity is None:
+                    reference.entity = self._found(resource, reference.id)
+                self.update(reference, new, linkage)
+            return
         entities = self._layer.update_all(
             unit=self.unit,
             resource=resource,
+            ids=[reference.id for reference in references],
             entities=[reference.entity for reference in references],
             attributes=[self._tested.values(resource, each, partial=True) for each in attributes],
             relationships=related,
         )
         for reference, entity in zip(references, entities, strict=True):
             reference.entity = entity
+
+    def _found(self, resource: Resource, id_: Id) -> Entity:
+        entity = self.entities(resource, [id_]).get(id_)
+        if entity is None:
+            raise NotFound("There is no such resource.")
+        return entity
 
     def remove(self, reference: Reference) -> None:
         """Remove a resource."""
@@ -318,10 +330,7 @@ class Work:
         :raises NotFound: if one does not exist.
         """
         for id_ in ids:
-            entity = self.entities(resource, [id_]).get(id_)
-            if entity is None:
-                raise NotFound("There is no such resource.")
-            self.remove(self.reference(resource, entity, id_))
+            self.remove(self.reference(resource, self._found(resource, id_), id_))
             self.flush()
 
     def add_to_relationship(self, reference: Reference, relationship: Relationship, *members: Reference) -> None:
