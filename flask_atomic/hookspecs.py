@@ -293,7 +293,7 @@ class DataLayer:
         ids: Sequence[Id | None],
         attributes: Sequence[Mapping[str, Any]],
         relationships: Sequence[Mapping[Relationship, Related]],
-    ) -> Sequence[Entity]:
+    ) -> Sequence[Entity] | None:
         """Add resources as by `atomic_add`, one after the other; the writes may wait.
 
         Called for operations in a row whose writes may wait for each other, unless somebody wraps `atomic_add`. None of
@@ -304,7 +304,7 @@ class DataLayer:
         :param ids: the client's id of each, None where the layer is to make one.
         :param attributes: the loaded values of each.
         :param relationships: those that were sent for each.
-        :return: the new entities, in the same order.
+        :return: the new entities, in the same order; None, if nothing was done, to have `atomic_add` called for each.
         :raises OperationFailed: if the store refuses.
         """
 
@@ -317,7 +317,7 @@ class DataLayer:
         entities: Sequence[Entity | None],
         attributes: Sequence[Mapping[str, Any]],
         relationships: Sequence[Mapping[Relationship, Related]],
-    ) -> Sequence[Entity]:
+    ) -> Sequence[Entity] | None:
         """Update different resources as by `atomic_update`, one after the other; the writes may wait.
 
         Called instead of `atomic_update`, and for many also of `atomic_get`, when and as `atomic_add_all` is instead of
@@ -326,18 +326,19 @@ class DataLayer:
         :param entities: those that were read; None for each other, which need not exist.
         :param attributes: the loaded values of each.
         :param relationships: those that are given for each.
-        :return: the entities, or their successors, in the same order.
+        :return: the entities, or their successors, in the same order; None, as for `atomic_add_all`.
         :raises NotFound: if one of the resources does not exist; at the latest, `atomic_flush` does.
         :raises OperationFailed: if the store refuses.
         """
 
-    @hookspec
-    def atomic_remove_all(self, unit: Unit, resource: Resource, ids: Sequence[Id]) -> None:
+    @hookspec(firstresult=True)
+    def atomic_remove_all(self, unit: Unit, resource: Resource, ids: Sequence[Id]) -> bool:
         """Remove different resources as by `atomic_remove`, one after the other; the writes may wait.
 
         Called instead of `atomic_get` and `atomic_remove` when and as `atomic_add_all` is instead of `atomic_add`, and
         not if somebody wraps one of the two. The resources need not have been read, nor exist.
 
+        :return: True; False, if nothing was done, to have the two called instead.
         :raises NotFound: if one of them does not exist; at the latest, `atomic_flush` does.
         :raises OperationFailed: if the store refuses.
         """

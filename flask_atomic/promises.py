@@ -165,6 +165,8 @@ def _in_entity(returned: Any, arguments: Arguments) -> str | None:
 
 def _in_entities_of_run(returned: Any, arguments: Arguments) -> str | None:
     count = len(arguments["attributes"])
+    if returned is None:
+        return None
     if not isinstance(returned, (list, Sequence)):
         return f"{_kind(returned)}, not a sequence"
     if len(returned) != count:
@@ -206,6 +208,7 @@ _FAULTS: Mapping[str, Callable[[Any, Arguments], str | None]] = {
     "atomic_update": _in_entity,
     "atomic_add_all": _in_entities_of_run,
     "atomic_update_all": _in_entities_of_run,
+    "atomic_remove_all": _in_match,
     "atomic_flush": _in_answers,
     "atomic_recall": _in_remembered,
     "atomic_in_doubt": _in_doubts,

@@ -7,12 +7,18 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Any
 
+from .context import Performing
+from .errors import NotFound
 from .hookspecs import Related
 from .plugins import Layer
 from .resources import Reference, Relationship
 from .steps import Step
 
 __all__ = ["Run", "may_run", "runs_of"]
+
+Call = Mapping[str, Any]
+"""The unit and the resource type, which each hook is given."""
+Relationships = Mapping[Relationship, Related]
 
 _LONG = 20
 """How long a run of updates is in which the layer reads what is updated, if at all; for less, all is read at once."""
@@ -37,7 +43,7 @@ class Run:
     def __init__(self) -> None:
         self._steps: list[Step] = []
         self._references: list[Reference] = []
-        self._relationships: list[Mapping[Relationship, Related]] = []
+        self._relationships: list[Relationships] = []
 
     def __bool__(self) -> bool:
         return bool(self._steps)
@@ -49,7 +55,7 @@ class Run:
             return False
         return not (step.linkage and step.binding.refers_to_itself)
 
-    def add(self, step: Step, reference: Reference, relationships: Mapping[Relationship, Related]) -> None:
+    def add(self, step: Step, reference: Reference, relationships: Relationships) -> None:
         """Let a step be the next member.
 
         :param reference: the resource that it is about. One that is added has no entity yet; any other may have none.
@@ -62,18 +68,63 @@ class Run:
         """Perform the members; what was added or updated has its entity then.
 
         :param unit: gives the unit of work of a layer.
+        :raises NotFound: if what is to be updated or removed does not exist; it may be found out later, too.
         """
-        binding, references = self._steps[0].binding, self._references
-        layer, call = binding.layer, {"unit": unit(binding.layer), "resource": binding.resource}
-        if self._steps[0].verb == "remove":
-            layer.remove_all(**call, ids=[reference.id for reference in references])
+        first, references = self._steps[0], self._references
+        layer = first.binding.layer
+        call = {"unit": unit(layer), "resource": first.binding.resource}
+        if first.verb == "remove":
+            if not layer.remove_all(**call, ids=[reference.id for reference in references]):
+                self._perform_each(layer, call)
             return
-        call |= {"attributes": [step.attributes for step in self._steps], "relationships": self._relationships}
-        if self._steps[0].verb == "add":
-            ids = [None if step.target is None else step.target.id for step in self._steps]
-            entities = layer.add_all(**call, ids=ids)
+        values = {"attributes": [step.attributes for step in self._steps], "relationships": self._relationships}
+        if first.verb == "add":
+            entities = layer.add_all(**call, ids=[_id_of_new(step) for step in self._steps], **values)
         else:
             ids = [reference.id for reference in references]
-            entities = layer.update_all(**call, ids=ids, entities=[reference.entity for reference in references])
+            read = [reference.entity for reference in references]
+            entities = layer.update_all(**call, ids=ids, entities=read, **values)
+        if entities is None:
+            self._perform_each(layer, call)
+            return
         for reference, entity in zip(references, entities, strict=True):
             reference.entity = entity
+
+    def _perform_each(self, layer: Layer, call: Call) -> None:
+        """Perform the members one by one, each as the current operation: the layer would rather have it so."""
+        perform = _PERFORM[self._steps[0].verb]
+        self._read(layer, call)
+        for step, reference, relationships in zip(self._steps, self._references, self._relationships, strict=True):
+            with Performing(step.operation):
+                reference.entity = perform(layer, call, step, reference.entity, relationships)
+
+    def _read(self, layer: Layer, call: Call) -> None:
+        unread = [] if self._steps[0].verb == "add" else [each for each in self._references if each.entity is None]
+        found = layer.get(**call, ids=[reference.id for reference in unread]) if unread else {}
+        if len(found) < len(unread):
+            raise NotFound("There is no such resource.")
+        for reference in unread:
+            reference.entity = found[reference.id]
+
+
+def _add(layer: Layer, call: Call, step: Step, entity: Any, relationships: Relationships) -> Any:
+    return layer.add(**call, id=_id_of_new(step), attributes=step.attributes, relationships=relationships)
+
+
+def _update(layer: Layer, call: Call, step: Step, entity: Any, relationships: Relationships) -> Any:
+    return layer.update(**call, entity=entity, attributes=step.attributes, relationships=relationships)
+
+
+def _remove(layer: Layer, call: Call, step: Step, entity: Any, relationships: Relationships) -> None:
+    layer.remove(**call, entity=entity)
+
+
+_PERFORM: Mapping[str, Callable[[Layer, Call, Step, Any, Relationships], Any]] = {
+    "add": _add,
+    "update": _update,
+    "remove": _remove,
+}
+
+
+def _id_of_new(step: Step) -> Any:
+    return None if step.target is None else step.target.id

@@ -327,11 +327,11 @@ RUNS = {
 }
 
 BROKEN_RUNS = [
-    ("atomic_add_all", None, "None, not a sequence"),
     ("atomic_add_all", {}, "a value of type dict, not a sequence"),
     ("atomic_add_all", [ROW], "a sequence of 1 for 2 operations"),
     ("atomic_update_all", [ROW] * 3, "a sequence of 3 for 2 operations"),
     ("atomic_update_all", [ROW, None], "None as an entity"),
+    ("atomic_remove_all", None, "None, not True or False"),
 ]
 
 

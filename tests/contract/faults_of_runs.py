@@ -156,8 +156,8 @@ class AddsWhatDoesNotExist(RunningLayer):
 @breaks(("atomic_remove_all", "Remove different resources as by `atomic_remove`, one after the other"))
 class RemovesTheFirstOnly(RunningLayer):
     @hookimpl
-    def atomic_remove_all(self, unit: Any, resource: Any, ids: Any) -> None:
-        super().atomic_remove_all(unit, resource, ids[:1])
+    def atomic_remove_all(self, unit: Any, resource: Any, ids: Any) -> bool:
+        return super().atomic_remove_all(unit, resource, ids[:1])
 
 
 @breaks(("atomic_remove_all", "Remove different resources as by `atomic_remove`, one after the other"))
@@ -169,9 +169,9 @@ class LeavesReferencesToAll(RunningLayer):
 @breaks(("atomic_remove_all", "Remove different resources as by `atomic_remove`, one after the other"))
 class BuriesAll(RunningLayer):
     @hookimpl
-    def atomic_remove_all(self, unit: Any, resource: Any, ids: Any) -> None:
-        super().atomic_remove_all(unit, resource, ids)
+    def atomic_remove_all(self, unit: Any, resource: Any, ids: Any) -> bool:
         unit.buried = ids
+        return super().atomic_remove_all(unit, resource, ids)
 
     @hookimpl
     def atomic_commit(self, unit: Any) -> None:
@@ -183,16 +183,16 @@ class BuriesAll(RunningLayer):
 @breaks(("atomic_remove_all", "Remove different resources as by `atomic_remove`, one after the other"))
 class RemovesTogetherWhatRefersToEachOther(RunningLayer):
     @hookimpl
-    def atomic_remove_all(self, unit: Any, resource: Any, ids: Any) -> None:
+    def atomic_remove_all(self, unit: Any, resource: Any, ids: Any) -> bool:
         held = {id_: vars(unit.get((resource.type, id_)) or Entity()) for id_ in ids}
-        super().atomic_remove_all(unit, resource, [id_ for id_ in ids if not set(ids) & set(held[id_].values())])
+        return super().atomic_remove_all(unit, resource, [id_ for id_ in ids if not set(ids) & set(held[id_].values())])
 
 
 @breaks(("atomic_remove_all", "The resources need not have been read"))
 class RemovesWhatWasRead(RunningLayer):
     @hookimpl
-    def atomic_remove_all(self, unit: Any, resource: Any, ids: Any) -> None:
-        super().atomic_remove_all(unit, resource, [id_ for id_ in ids if (resource.type, id_) in unit.entities])
+    def atomic_remove_all(self, unit: Any, resource: Any, ids: Any) -> bool:
+        return super().atomic_remove_all(unit, resource, [id_ for id_ in ids if (resource.type, id_) in unit.entities])
 
 
 @breaks(("atomic_remove_all", "if one of them does not exist; at the latest, `atomic_flush` does"))

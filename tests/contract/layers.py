@@ -122,9 +122,10 @@ class RunningLayer(DeferredLayer):
         return [self.atomic_update(unit, resource, *each) for each in changes]
 
     @hookimpl
-    def atomic_remove_all(self, unit: Any, resource: Resource, ids: Any) -> None:
+    def atomic_remove_all(self, unit: Any, resource: Resource, ids: Any) -> bool:
         for id_ in ids:
             self.defer(unit, partial(self.delete, unit, resource, id_))
+        return True
 
     def delete(self, unit: Any, resource: Resource, id_: Any) -> None:
         MemoryLayer.atomic_remove(self, unit, resource, self.find(unit, resource, id_))

@@ -227,15 +227,13 @@ class SQLAlchemyLayer:
         ids: Sequence[Id | None],
         attributes: Sequence[Mapping[str, Any]],
         relationships: Sequence[Mapping[Relationship, Related]],
-    ) -> Sequence[Entity]:
-        """Insert rows with the next flush."""
+    ) -> Sequence[Entity] | None:
+        """Insert rows with the next flush, if they are plain ones."""
         mapped = self._mapped[resource]
         with self._failing(unit):
             unit.writes(mapped.model)
             rows = self._new_rows(unit, mapped, ids, attributes, relationships)
-            if rows is not None and (entities := unit.insert_all(mapped.model, *rows)) is not None:
-                return entities
-        return [self.atomic_add(unit, resource, *each) for each in zip(ids, attributes, relationships, strict=True)]
+            return None if rows is None else unit.insert_all(mapped.model, *rows)
 
     @hookimpl
     def atomic_update_all(
@@ -246,36 +244,31 @@ class SQLAlchemyLayer:
         entities: Sequence[Entity | None],
         attributes: Sequence[Mapping[str, Any]],
         relationships: Sequence[Mapping[Relationship, Related]],
-    ) -> Sequence[Entity]:
-        """Update rows with the next flush. Where all is named that is shown, the rows need not be read."""
+    ) -> Sequence[Entity] | None:
+        """Update plain rows with the next flush. Where all is named that is shown, they need not be read."""
         mapped = self._mapped[resource]
         model = mapped.model
         with self._failing(unit):
             unit.attach()
             unit.writes(model)
             plain = not any(relationships) and mapped.keeps(attributes)
-            plain = plain and not mapped.hands_over(set().union(*attributes), {})
-            if plain and mapped.show_all(attributes) and all(entity is None for entity in entities):
+            if not plain or mapped.hands_over(set().union(*attributes), {}):
+                return None
+            if mapped.show_all(attributes) and all(entity is None for entity in entities):
                 made = unit.update_unread(model, ids, attributes)
                 if made is not None:
                     return made
             read = unit.complete(model, ids, entities)
-            if plain and unit.update_all(model, read, attributes):
-                return read
-        return [self.atomic_update(unit, resource, *each) for each in zip(read, attributes, relationships, strict=True)]
+            return read if unit.update_all(model, read, attributes) else None
 
     @hookimpl
-    def atomic_remove_all(self, unit: Unit, resource: Resource, ids: Sequence[Id]) -> None:
-        """Delete rows with the next flush, which finds out whether they are there."""
+    def atomic_remove_all(self, unit: Unit, resource: Resource, ids: Sequence[Id]) -> bool:
+        """Delete plain rows with the next flush, which finds out whether they are there."""
         mapped = self._mapped[resource]
         with self._failing(unit):
             unit.attach()
             unit.writes(mapped.model)
-            if mapped.removes_rows_alone and unit.remove_unread(mapped.model, ids):
-                return
-            read = unit.complete(mapped.model, ids, [None for _ in ids])
-        for entity in read:
-            self.atomic_remove(unit, resource, entity)
+            return mapped.removes_rows_alone and unit.remove_unread(mapped.model, ids)
 
     @hookimpl
     def atomic_add_to_relationship(

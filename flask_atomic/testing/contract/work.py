@@ -285,21 +285,22 @@ class Work:
         :raises NotFound: if one does not exist; perhaps not before the flush.
         """
         self._tested.require("update")
-        resource = references[0].resource
-        if not self._layer.supports("update_all"):
+        resource, entities = references[0].resource, None
+        if self._layer.supports("update_all"):
+            entities = self._layer.update_all(
+                unit=self.unit,
+                resource=resource,
+                ids=[reference.id for reference in references],
+                entities=[reference.entity for reference in references],
+                attributes=[self._tested.values(resource, each, partial=True) for each in attributes],
+                relationships=related,
+            )
+        if entities is None:
             for reference, new, linkage in zip(references, attributes, related, strict=True):
                 if reference.entity is None:
                     reference.entity = self._found(resource, reference.id)
                 self.update(reference, new, linkage)
             return
-        entities = self._layer.update_all(
-            unit=self.unit,
-            resource=resource,
-            ids=[reference.id for reference in references],
-            entities=[reference.entity for reference in references],
-            attributes=[self._tested.values(resource, each, partial=True) for each in attributes],
-            relationships=related,
-        )
         for reference, entity in zip(references, entities, strict=True):
             reference.entity = entity
 
@@ -319,9 +320,8 @@ class Work:
         :raises NotFound: if one does not exist; perhaps not before the flush.
         """
         self._tested.require("remove")
-        if self._layer.supports("remove_all"):
-            self._layer.remove_all(unit=self.unit, resource=resource, ids=ids)
-        else:
+        together = self._layer.supports("remove_all")
+        if not (together and self._layer.remove_all(unit=self.unit, resource=resource, ids=ids)):
             self.remove_one_by_one(resource, *ids)
 
     def remove_one_by_one(self, resource: Resource, *ids: Id) -> None:
