@@ -224,7 +224,10 @@ class _Attempt:
         return target.id is None or (self._known.has_all_named and not self._known.has_met(target))
 
     def _changed_in_run(self, step: Step) -> Reference | None:
-        target = None if step.target is None else self._known.meet(step.target)
+        if step.target is None:
+            return None
+        # It must be there before anything is looked for that it is related to.
+        target = self._known.get(step.target) if step.linkage else self._known.meet(step.target)
         return None if target is None or target in self._waiting else target
 
     def _removed_in_run(self, step: Step) -> Reference | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from itertools import chain
 from typing import Any
 
 from .plugins import Binding
@@ -76,11 +75,9 @@ class KnownResources:
         named: dict[str, dict[Any, Key]] = {}
         for run, layer_finds in runs_of(steps):
             for step in run:
-                if layer_finds and may_run(step):
-                    keys: Iterable[Key] = chain.from_iterable(step.linkage.values()) if step.linkage else ()
-                else:
-                    keys = step.named
-                for key in keys:
+                if layer_finds and may_run(step) and not step.linkage:
+                    continue
+                for key in step.named:
                     if key.lid is None:
                         named.setdefault(key.type, {})[key.id] = key
         for type_, keys_by_id in named.items():

@@ -19,10 +19,11 @@ from sqlalchemy.orm import (
     mapped_column,
     relationship,
     sessionmaker,
+    validates,
     with_loader_criteria,
 )
 
-from flask_atomic import Atomic, Conflict, MemoryLayer, hookimpl
+from flask_atomic import Atomic, Conflict, MemoryLayer, current_operation, hookimpl
 from flask_atomic.layers.sqlalchemy import SQLAlchemyLayer
 from tests.application import Answer, add, application, id_, lid, post, read, relate, remove, schema, to_one, update
 from tests.contract.layers import RunningLayer
@@ -613,6 +614,49 @@ class TestListeners:
         assert len(deleted) == 3
 
 
+class Noted(Base):
+    """Its methods note what the client wrote in the operation."""
+
+    __tablename__ = "noted"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str | None] = mapped_column(String(20))
+    source: Mapped[str | None] = mapped_column(String(20))
+
+    @validates("name")
+    def note_source(self, _key: str, value: Any) -> Any:
+        self.source = current_operation.meta["source"] if current_operation else "unknown"
+        return value
+
+
+@pytest.mark.parametrize("batch", [True, False])
+def test_methods_of_models_know_the_operation(sqlite_url: str, batch: bool) -> None:
+    deleted = []
+
+    class Notes(Session):
+        def delete(self, instance: object) -> None:
+            deleted.append(current_operation.meta["source"] if current_operation else "unknown")
+            super().delete(instance)
+
+    def layer(sessions: Any) -> Any:
+        return RecordedLayer(sessionmaker(sessions.kw["bind"], class_=Notes))
+
+    store = Store(sqlite_url, layer=layer, ATOMIC_BATCH=batch)
+    store.atomic.resource(schema("noted", name=NAME, source=fields.Str(dump_only=True)), model=Noted)
+
+    def sources(*operations: dict[str, Any]) -> Any:
+        answer = store.post(*({**each, "meta": {"source": str(n)}} for n, each in enumerate(operations)))
+        if answer.status == 204:
+            return deleted
+        return [result["data"]["attributes"]["source"] for result in answer.results]
+
+    assert sources(*(add("noted", **each) for each in named("a", "b", "c"))) == ["0", "1", "2"]
+    assert sources(*(update("noted", id_, **each) for id_, each in zip("321", named("d", "e", "f"), strict=True))) == [
+        *("0", "1", "2")
+    ]
+    assert sources(*(remove("noted", id_) for id_ in "312")) == ["0", "1", "2"]
+    assert {hook for hook, *_ in store.layer.heard if hook in JOINT} == ({"remove_all"} if batch else set())
+
+
 # ------------------------------------------------------------------------------------------------------------- outcomes
 
 
@@ -867,6 +911,16 @@ class TestUpdates:
 
         assert either.post(*RENAMES).errors == [(404, "resource-not-found", "/1/data/id")]
         assert either.rows("things", "id, name") == [(1, "old"), (3, "old")]
+
+    @pytest.mark.parametrize("count", [2, 30])
+    def test_of_one_that_is_missing_like_what_it_is_to_be_related_to(self, either: Store, count: int) -> None:
+        """The target is looked for first."""
+        either.insert(*(Thing(id=id_) for id_ in range(2, count + 1)))
+        others = [update("things", str(id_), attributes={"name": "n"}) for id_ in range(2, count + 1)]
+
+        answer = either.post(update("things", "1", {"box": id_("boxes", "9")}), *others)
+
+        assert answer.errors == [(404, "resource-not-found", "/0/data/id")]
 
     def test_with_relationships(self, either: Store) -> None:
         either.insert(*(Box(id=id_) for id_ in (1, 2)))
