@@ -28,7 +28,7 @@ from flask_atomic.layers.sqlalchemy import SQLAlchemyLayer
 from tests.application import Answer, add, application, id_, lid, post, read, relate, remove, schema, to_one, update
 from tests.contract.layers import RunningLayer
 from tests.recording import Deferring
-from tests.servers import engines_disposed, second_connection
+from tests.servers import second_connection
 
 # ------------------------------------------------------------------------------------------------------------- a store
 
@@ -1070,6 +1070,9 @@ class Law:
             )
         return outcomes
 
+    def compare(self, documents: Sequence[Any]) -> None:
+        assert self.outcome(documents, batch=True) == self.outcome(documents, batch=False)
+
 
 @pytest.fixture(scope="module")
 def few_at_a_time() -> Iterator[None]:
@@ -1080,15 +1083,38 @@ def few_at_a_time() -> Iterator[None]:
         yield
 
 
+DOCUMENTS = st.lists(runs(), min_size=1, max_size=2)
+CHECKS = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+
+
 @pytest.fixture(scope="module")
 def law(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Law]:
-    with engines_disposed():
-        yield Law(f"sqlite:///{tmp_path_factory.mktemp('law') / 'database.sqlite'}")
+    law = Law(f"sqlite:///{tmp_path_factory.mktemp('law') / 'database.sqlite'}")
+    yield law
+    for store in law.stores.values():
+        store.engine.dispose()
+        store.outside.dispose()
 
 
 @pytest.mark.usefixtures("few_at_a_time")
 @pytest.mark.no_cover
-@given(documents=st.lists(runs(), min_size=1, max_size=2))
-@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(documents=DOCUMENTS)
+@settings(max_examples=80, suppress_health_check=CHECKS)
 def test_random_runs_cannot_be_told_from_single_operations(law: Law, documents: list[Any]) -> None:
-    assert law.outcome(documents, batch=True) == law.outcome(documents, batch=False)
+    law.compare(documents)
+
+
+@pytest.mark.usefixtures("few_at_a_time")
+@pytest.mark.no_cover
+@pytest.mark.parametrize("server", ["postgresql", "mariadb"])
+def test_on_a_server_random_runs_cannot_be_told_from_single_operations(
+    server: str, request: pytest.FixtureRequest
+) -> None:
+    law = Law(request.getfixturevalue(f"{server}_url"))
+
+    @given(documents=DOCUMENTS)
+    @settings(max_examples=15, suppress_health_check=CHECKS)
+    def compare_here(documents: list[Any]) -> None:
+        law.compare(documents)
+
+    compare_here()
