@@ -107,12 +107,13 @@ class Layer:
     def _performs_runs_of(self, op: str) -> bool:
         """Whether several operations may be one call: not if somebody wants to see each, or what is read for it.
 
-        Who inherits from a layer and has the hook of a single operation anew wants to see each, too.
+        That is whoever stands around the hook of a single operation and not around that of several; and who inherits
+        from a layer and has the one anew and not the other.
         """
         single = {"add": ("add",), "update": ("update", "get", "identify", "linkage"), "remove": ("remove", "get")}[op]
-        joint = _depth(self.plugin, f"{op}_all")
-        return self.supports(f"{op}_all") and not any(
-            getattr(self, hook).is_wrapped or _depth(self.plugin, hook) < joint for hook in single
+        joint, depth = getattr(self, f"{op}_all"), _depth(self.plugin, f"{op}_all")
+        return self.supports(f"{op}_all") and all(
+            getattr(self, hook).wrappers <= joint.wrappers and _depth(self.plugin, hook) >= depth for hook in single
         )
 
     def __repr__(self) -> str:

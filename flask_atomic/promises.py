@@ -31,8 +31,10 @@ class CheckedHook:
     def __init__(self, caller: pluggy.HookCaller) -> None:
         self.name = caller.name
         self.plugins = tuple(dict.fromkeys(implementation.plugin_name for implementation in caller.get_hookimpls()))
-        self.is_wrapped = any(each.wrapper or each.hookwrapper for each in caller.get_hookimpls())
-        """Whether somebody's wrapper takes part."""
+        self.wrappers = frozenset(
+            each.plugin_name for each in caller.get_hookimpls() if each.wrapper or each.hookwrapper
+        )
+        """The plugins that stand around the hook."""
         self._call = _only_function(caller) or caller
         self._find_fault = _FAULTS.get(caller.name)
 

@@ -18,7 +18,7 @@ from opentelemetry.trace import Span, StatusCode, TracerProvider, get_tracer, se
 
 from .context import current_operation, current_request
 from .errors import OperationFailed, RequestFailed, Transient, UnknownOutcome
-from .hookspecs import Operation, Record, Resource, Unit, hookimpl
+from .hookspecs import Id, Operation, Record, Resource, Unit, hookimpl
 from .operations import ResourceObject
 
 __all__ = ["Telemetry"]
@@ -62,6 +62,15 @@ def _wrapper_of_type(hook: str) -> Callable[..., Wrapping]:
     return wrapper
 
 
+def _wrapper_of_run(hook: str) -> Callable[..., Wrapping]:
+    @hookimpl(wrapper=True, tryfirst=True)
+    def wrapper(self: Telemetry, unit: Unit, resource: Resource, ids: Sequence[Id | None]) -> Wrapping:
+        with self._call(hook, unit, resource, operations=len(ids)):
+            return (yield)
+
+    return wrapper
+
+
 def _wrapper_of_unit(hook: str) -> Callable[..., Wrapping]:
     @hookimpl(wrapper=True, tryfirst=True)
     def wrapper(self: Telemetry, unit: Unit) -> Wrapping:
@@ -99,6 +108,9 @@ class Telemetry:
     atomic_add = _wrapper_of_type("atomic_add")
     atomic_update = _wrapper_of_type("atomic_update")
     atomic_remove = _wrapper_of_type("atomic_remove")
+    atomic_add_all = _wrapper_of_run("atomic_add_all")
+    atomic_update_all = _wrapper_of_run("atomic_update_all")
+    atomic_remove_all = _wrapper_of_run("atomic_remove_all")
     atomic_add_to_relationship = _wrapper_of_type("atomic_add_to_relationship")
     atomic_set_relationship = _wrapper_of_type("atomic_set_relationship")
     atomic_remove_from_relationship = _wrapper_of_type("atomic_remove_from_relationship")
@@ -151,11 +163,13 @@ class Telemetry:
             self._retries.add(1)
 
     @contextmanager
-    def _call(self, hook: str, unit: Unit, resource: Resource | None = None) -> Iterator[None]:
+    def _call(
+        self, hook: str, unit: Unit, resource: Resource | None = None, operations: int | None = None
+    ) -> Iterator[None]:
         attributes: Attributes = {"flask_atomic.hook": hook, **_type(resource)}
         transaction = _transaction_of(unit)
         parent = None if transaction is None else set_span_in_context(transaction.span)
-        span = self._tracer.start_span(hook, parent, attributes={**attributes, **_operation()})
+        span = self._tracer.start_span(hook, parent, attributes={**attributes, **_operations(operations)})
         started, outcome = perf_counter(), "done"
         with use_span(span, end_on_exit=True, record_exception=False, set_status_on_exception=False):
             try:
@@ -209,7 +223,10 @@ def _type(resource: Resource | None) -> Attributes:
     return {} if resource is None else {"flask_atomic.resource.type": resource.type}
 
 
-def _operation() -> Attributes:
+def _operations(count: int | None) -> Attributes:
+    """What is performed: so many operations, or the current one if there is one."""
+    if count is not None:
+        return {"flask_atomic.operations": count}
     if not bool(current_operation):
         return {}
     return {"flask_atomic.operation": current_operation.op, "flask_atomic.operation.index": current_operation.index}

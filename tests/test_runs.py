@@ -464,6 +464,25 @@ class TestWrappers:
         store.post(*REMOVALS)
         assert store.layer.heard == [("remove_all", "things", 3)]
 
+    @pytest.mark.parametrize("op", REQUESTS)
+    def test_a_wrapper_of_both_is_content_with_runs(self, sqlite_url: str, op: str) -> None:
+        wrapper = Wrapper(op)
+        called: list[str] = []
+
+        @hookimpl(wrapper=True)
+        def joint() -> Any:
+            called.append(op)
+            return (yield)
+
+        setattr(wrapper, f"atomic_{op}_all", joint)
+        if op == "remove":
+            wrapper.atomic_get = hookimpl(wrapper=True)(lambda: (yield))  # type: ignore[attr-defined]
+        store = Store(sqlite_url, wrapper)
+        store.insert(*(Thing(id=id_) for id_ in (1, 2, 3)))
+
+        assert store.post(*REQUESTS[op]).status in (200, 204)
+        assert (called, wrapper.seen) == ([op], [])
+
     def test_the_hooks_of_runs_may_be_wrapped(self, sqlite_url: str) -> None:
         class Counts:
             seen: list[int] = []  # noqa: RUF012

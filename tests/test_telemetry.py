@@ -16,8 +16,11 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import StatusCode, get_current_span
+from sqlalchemy import Integer, String, create_engine
+from sqlalchemy.orm import DeclarativeBase, mapped_column, sessionmaker
 
 from flask_atomic import Atomic, Conflict, MemoryLayer, Transient, UnknownOutcome, cli, hookimpl
+from flask_atomic.layers.sqlalchemy import SQLAlchemyLayer
 from flask_atomic.telemetry import Telemetry
 from tests.application import TagSchema, add, application, id_, post, relate, remove, schema, update, world
 
@@ -219,6 +222,38 @@ class TestSpans:
         assert collector.spans("atomic_add")
         assert all(SECRET not in span.to_json() for span in collector.spans())
         assert SECRET not in collector.reader.get_metrics_data().to_json()
+
+    def test_a_run_is_one_call(self, collector, sqlite_url):
+        class Base(DeclarativeBase):
+            pass
+
+        class Tag(Base):
+            __tablename__ = "tags"
+            id = mapped_column(Integer, primary_key=True)
+            label = mapped_column(String(9))
+
+        engine = create_engine(sqlite_url)
+        Base.metadata.create_all(engine)
+        atomic = Atomic(SQLAlchemyLayer(sessionmaker(engine)), collector.telemetry())
+        atomic.resource(TagSchema, model=Tag)
+        client = application(atomic).test_client()
+
+        assert post(client, *[add("tags")] * 3).status == 200
+        assert post(client, *(update("tags", id, attributes={"label": "x"}) for id in "123")).status == 200
+        assert post(client, *(remove("tags", id) for id in "12")).status == 204
+
+        runs = [span.attributes for span in collector.spans() if span.name.endswith("_all")]
+        assert [(run["flask_atomic.hook"], run["flask_atomic.operations"]) for run in runs] == [
+            ("atomic_add_all", 3),
+            ("atomic_update_all", 3),
+            ("atomic_remove_all", 2),
+        ]
+        assert {run["flask_atomic.resource.type"] for run in runs} == {"tags"}
+        assert collector.points("operations") == {
+            ("add", "committed", "tags"): 3,
+            ("update", "committed", "tags"): 3,
+            ("remove", "committed", "tags"): 2,
+        }
 
 
 class TestMetrics:
