@@ -28,6 +28,7 @@ class KnownResources:
         self._find_id = partial(_find_id, bindings, transaction)
         self._references: dict[Key, Reference] = {}
         self._ids: dict[Key, Key] = {}  # from the local ids of resources that have been written
+        self._looked_for: set[Key] = set()
         self.has_all_named = False
         """Whether every existing resource that the operations name by id is known."""
 
@@ -57,10 +58,10 @@ class KnownResources:
     def meet(self, key: Key) -> Reference | None:
         """A reference to a resource that need not have been read, nor exist.
 
-        :return: None for a local id whose resource has not been written yet.
+        :return: None if it was looked for and not found, and for a local id whose resource has not been written yet.
         """
         reference = self._references.get(key)
-        if reference is not None:
+        if reference is not None or key in self._looked_for:
             return reference
         by_id = key if key.lid is None else self._ids.get(key)
         if by_id is None:
@@ -82,6 +83,7 @@ class KnownResources:
                         named.setdefault(key.type, {})[key.id] = key
         for type_, keys_by_id in named.items():
             self._fetch(self._bindings[type_], keys_by_id)
+            self._looked_for.update(keys_by_id.values())
         self.has_all_named = True
 
     def read(self, keys: Sequence[Key]) -> dict[Key, Reference]:
@@ -99,6 +101,7 @@ class KnownResources:
     def forget(self) -> None:
         """Forget all but which local id stands for which id."""
         self._references.clear()
+        self._looked_for.clear()
         self.has_all_named = False
 
     def _fetch(self, binding: Binding, keys_by_id: Mapping[Any, Key]) -> None:

@@ -289,7 +289,7 @@ def test_the_log_is_as_the_page_on_operation_says(load: Load, sqlite_file: Path,
     client = operation.create_app(f"sqlite:///{sqlite_file}").test_client()
     logging.config.dictConfig(operation.LOGGING)
     try:
-        document = {"atomic:operations": [article("One"), {"op": "remove", "ref": {"type": "articles", "id": "9"}}]}
+        document = {"atomic:operations": [article("One"), {"op": "update", "data": {"type": "articles", "id": "9"}}]}
         assert client.post("/operations", json=document, headers={"X-Request-ID": "7f3a"}).status_code == 404
     finally:
         for logger in loggers:
