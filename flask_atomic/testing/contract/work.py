@@ -222,14 +222,16 @@ class Work:
         self._tested.require("add")
         given = [None] * len(related) if ids is None else ids
         new = [self._new(resource, *each) for each in zip(count(), given, repeat(None), related, strict=False)]
-        if not self._layer.supports("add_all"):
+        entities = None
+        if self._layer.supports("add_all"):
+            ids_, attributes, relationships = zip(*new, strict=True)
+            entities = self._layer.add_all(
+                unit=self.unit, resource=resource, ids=ids_, attributes=attributes, relationships=relationships
+            )
+        if entities is None:
             return [
                 self.add(resource, number, id=each.id, related=each.relationships) for number, each in enumerate(new)
             ]
-        ids_, attributes, relationships = zip(*new, strict=True)
-        entities = self._layer.add_all(
-            unit=self.unit, resource=resource, ids=ids_, attributes=attributes, relationships=relationships
-        )
         return [self._added(resource, number, entities[number], each.id) for number, each in enumerate(new)]
 
     def _new(
