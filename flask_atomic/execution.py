@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from .context import Performing, request_served
-from .errors import Code, ErrorObject, OperationFailed, RequestFailed, Transient
+from .errors import Code, ErrorObject, OperationFailed, PluginDefect, RequestFailed, Transient
 from .hookspecs import Related
 from .known import KnownResources
 from .loggers import attempts
@@ -91,9 +91,13 @@ def _run(
 
 
 def _tell(ambiguous: _Ambiguous, pace: Pace) -> None:
-    reason = ambiguous.__cause__ if attempts.isEnabledFor(logging.DEBUG) else None
+    reason = ambiguous.__cause__
+    exception = reason if attempts.isEnabledFor(logging.DEBUG) else None
     told = "A batched attempt failed. From operation %d on, at most %d are written together."
-    attempts.info(told, *pace, exc_info=reason)
+    if isinstance(reason, PluginDefect):  # of which nobody hears otherwise, if the next attempt succeeds
+        attempts.warning(f"{told} There is a defect: %s", *pace, reason, exc_info=exception)
+    else:
+        attempts.info(told, *pace, exc_info=exception)
 
 
 def _attempt(

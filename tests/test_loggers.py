@@ -202,6 +202,24 @@ class TestAttempts:
         assert entry(log, "attempts").request_id == entry(log).request_id
         assert entry(log, "attempts").exc_info is None
 
+    def test_a_defect_that_the_strict_attempt_does_not_meet_is_told(self, log):
+        class FailsOnce:
+            calls = 0
+
+            @hookimpl(wrapper=True)
+            def atomic_add(self):
+                self.calls += 1
+                if self.calls == 1:
+                    raise ZeroDivisionError("a secret")
+                return (yield)
+
+        assert post(world(FailsOnce()).client, add("tags", id="a"), add("tags", id="b")).status == 200
+
+        told = entry(log, "attempts")
+        assert told.levelno == logging.WARNING
+        assert told.getMessage().endswith("'FailsOnce' raised ZeroDivisionError.")
+        assert "secret" not in log.text
+
     def test_the_exception_is_for_those_who_debug(self, caplog):
         caplog.set_level(logging.DEBUG, "flask_atomic")
 
