@@ -213,7 +213,8 @@ class _Attempt:
         reference = _REFERENCE_IN_RUN[step.verb](self, step)
         if reference is None:
             return False
-        self._run.add(step, reference, self._related(step, step.linkage) if step.linkage else NOTHING)
+        related = self._related(step, step.linkage) if step.linkage else NOTHING  # this may end the run
+        self._run.add(step, reference, related)
         self._waiting.add(position, step, reference)
         return True
 

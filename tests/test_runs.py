@@ -956,6 +956,31 @@ class TestUpdates:
         assert shown == [id_("boxes", "2"), id_("boxes", "1"), None]
         assert either.rows("things", "id, box_id") == [(1, 2), (2, 1), (3, 1)]
 
+    def test_with_a_relationship_that_has_to_be_looked_for_in_the_middle_of_a_run(self, either: Store) -> None:
+        """After a removal nothing is known any more; what waits is written before anything is read."""
+        either.insert(Label(id=1), *(Box(id=id_) for id_ in (1, 2, 3)), *(Thing(id=id_) for id_ in (1, 2, 3)))
+        first, second, third = (id_("boxes", each) for each in "123")
+
+        answer = either.post(
+            remove("labels", "1"),
+            *(update("things", "1", {"box": first}), update("things", "2"), update("things", "3", {"box": second})),
+            *(update("things", "2"), update("things", "1", {"box": third}, attributes={"name": "last"})),
+        )
+
+        assert answer.results[-1]["data"]["attributes"] == {"name": "last"}
+        assert answer.results[-1]["data"]["relationships"]["box"]["data"] == third
+        assert either.rows("things", "id, name, box_id") == [(1, "last", 3), (2, None, None), (3, None, 2)]
+
+    def test_with_a_relationship_that_has_to_be_looked_for_among_additions(self, store: Store) -> None:
+        store.insert(Label(id=1), *(Box(id=id_) for id_ in (1, 2)))
+        added = [add("things", {"box": id_("boxes", each)}) for each in "12"]
+
+        answer = store.post(remove("labels", "1"), add("things"), *added)
+
+        assert answer.status == 200
+        assert store.rows("things", "id, box_id") == [(1, None), (2, 1), (3, 2)]
+        assert "add" not in [hook for hook, *_ in store.layer.heard]
+
     def test_that_relate_a_type_to_itself(self, either: Store) -> None:
         either.insert(*(Node(id=id_) for id_ in (1, 2, 3)))
 
