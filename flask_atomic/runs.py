@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from operator import attrgetter
 from typing import Any
@@ -21,7 +22,7 @@ Call = Mapping[str, Any]
 Relationships = Mapping[Relationship, Related]
 
 _LONG = 20
-"""How long a run of updates is in which the layer reads what is updated, if at all; for less, all is read at once."""
+"""How long the run of updates is in which the layer reads what is updated, if at all; else, all is read at once."""
 
 
 def may_run(step: Step) -> bool:
@@ -30,11 +31,27 @@ def may_run(step: Step) -> bool:
 
 
 def runs_of(steps: Iterable[Step]) -> Iterator[tuple[list[Step], bool]]:
-    """The steps, those in a row that do the same to one type together, and whether the layer finds their targets."""
-    for (verb, binding), row in groupby(steps, key=attrgetter("verb", "binding")):
-        alike = list(row)
-        found = verb == "remove" or (verb == "update" and len(alike) >= _LONG)
+    """The steps, those in a row that do the same to one type together, and whether the layer finds their targets.
+
+    It does not find those of updates that come to several runs, each of which it might read by itself.
+    """
+    rows = [(verb, binding, list(row)) for (verb, binding), row in groupby(steps, key=attrgetter("verb", "binding"))]
+    updates = Counter(binding for verb, binding, _ in rows if verb == "update")
+    for verb, binding, alike in rows:
+        found = verb == "remove" or (verb == "update" and updates[binding] == 1 and _is_long_run(alike))
         yield alike, found and verb in binding.runs
+
+
+def _is_long_run(alike: Sequence[Step]) -> bool:
+    """Whether updates in a row are many, and one run: of different resources, not related to each other."""
+    if len(alike) < _LONG or len({step.target for step in alike}) < len(alike):
+        return False
+    return all(step.may_wait and may_run(step) and not _may_be_related(step) for step in alike)
+
+
+def _may_be_related(step: Step) -> bool:
+    """Whether the step may be related to another one of its type."""
+    return bool(step.linkage) and step.binding.refers_to_itself
 
 
 class Run:
@@ -53,7 +70,7 @@ class Run:
         last = self._steps[-1]
         if step.binding is not last.binding or step.verb != last.verb:
             return False
-        return not (step.linkage and step.binding.refers_to_itself)
+        return not _may_be_related(step)
 
     def add(self, step: Step, reference: Reference, relationships: Relationships) -> None:
         """Let a step be the next member.

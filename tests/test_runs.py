@@ -349,6 +349,24 @@ class TestStatements:
             store.post(*(update("things", str(id_), attributes={"name": str(id_)}) for id_ in range(1, 501)))
         assert [statement.split(" ")[0] for statement in statements] == ["SELECT", "UPDATE"]
 
+    def test_updates_that_come_to_several_runs_are_read_together(self, store: Store) -> None:
+        """Each run would be read by itself, since it does not name all that is shown."""
+        store.insert(*(cls(id=id_) for cls in (Node, Thing) for id_ in range(1, 71)), *(Box(id=id_) for id_ in (1, 2)))
+        ids = [str(id_) for id_ in range(1, 71)]
+        parent = {"parent": id_("nodes", "70")}
+        renames = [update("things", id_, attributes={"name": "n"}) for id_ in ids]
+        patterns = [
+            [update("nodes", id_, parent if n % 2 else None, attributes={"name": "n"}) for n, id_ in enumerate(ids)],
+            [*renames[:25], update("boxes", "1"), *renames[25:50], update("boxes", "2"), *renames[50:]],
+            [renames[n // 2] for n in range(100)],
+        ]
+        for operations in patterns:
+            with store.counted() as statements:
+                assert store.post(*operations).status == 200
+
+            tables = [statement.partition(" FROM ")[2].split(" ")[0] for statement in statements]
+            assert len([table for table in tables if table in ("nodes", "things")]) == 1
+
     @pytest.mark.parametrize("url", ["sqlite_url", "postgresql_url", "mariadb_url"])
     def test_a_tree_that_is_added_by_local_ids(self, request: pytest.FixtureRequest, url: str) -> None:
         """Each refers to a member of what would be the same run. On SQLite, the session inserts them one by one."""
