@@ -21,11 +21,16 @@ from sqlalchemy import (
     Table,
     Text,
     Uuid,
+    column,
     create_engine,
+    delete,
     event,
+    func,
     insert,
     select,
+    text,
 )
+from sqlalchemy.dialects.postgresql import ExcludeConstraint
 from sqlalchemy.orm import registry, sessionmaker
 
 from flask_atomic import Atomic
@@ -39,9 +44,13 @@ MANY = 25
 class Things:
     """An application with a type of 25 rows that have a column `value` of this type."""
 
-    def __init__(self, url: str, type_: Any, field: Any, name: str = "things", **options: Any) -> None:
+    def __init__(
+        self, url: str, type_: Any, field: Any, name: str = "things", *, excluding: Any = None, **options: Any
+    ) -> None:
         columns = Column("id", Integer, primary_key=True), Column("Value", type_, key="value", **options)
         self.table = Table(name, MetaData(), *columns, Column("other", Integer, nullable=True))
+        if excluding is not None:
+            self.table.append_constraint(excluding)
         model = type("Thing", (), {})
         registry(metadata=self.table.metadata).map_imperatively(model, self.table)
         self.engine = create_engine(url)
@@ -147,3 +156,28 @@ def test_unique_values_go_in_the_order_of_the_operations(postgresql_url: str) ->
     onward = [update("things", str(number), attributes={"value": number + 1}) for number in range(MANY - 1, 0, -1)]
     assert things.post(*freed, *onward)[0].status == 200
     assert things.stored() == [*range(2, MANY + 1), None]
+
+
+ELEMENTS: dict[str, tuple[tuple[Any, str], dict[str, Any]]] = {
+    "a name": (("value", "="), {}),
+    "a column without a table": ((column("Value"), "="), {}),
+    "an expression": ((func.abs(column("Value")), "="), {}),
+    "a text": ((text('abs("Value")'), "="), {}),
+    "some rows": (("value", "="), {"where": text('"Value" > 0')}),
+}
+
+
+@pytest.mark.parametrize(("element", "options"), ELEMENTS.values(), ids=ELEMENTS)
+def test_values_of_which_one_excludes_another_go_in_the_order_of_the_operations(
+    postgresql_url: str, element: tuple[Any, str], options: dict[str, Any]
+) -> None:
+    """The rows lie in the other order, in which each value would be free before it is taken."""
+    things = Things(postgresql_url, Integer, plain.Int(), excluding=ExcludeConstraint(element, using="hash", **options))
+    with things.engine.begin() as connection:
+        connection.execute(delete(things.table))
+        connection.execute(insert(things.table), [{"id": number, "value": number} for number in range(MANY, 0, -1)])
+
+    answer, _ = things.post(*(update("things", str(n), attributes={"value": n + 1}) for n in range(1, MANY + 1)))
+
+    ((status, _, pointer),) = answer.errors
+    assert (status, str(pointer)[:2]) == (409, "/0")

@@ -404,11 +404,22 @@ def _unique_attributes(mapper: Mapper[Any], groups: Iterable[frozenset[Column[An
     columns = set[Column[Any]]().union(*groups)
     for table in _tables(mapper):
         for constraint in table.constraints:
-            if not isinstance(constraint, ForeignKeyConstraint | CheckConstraint):
-                columns.update(getattr(constraint, "columns", ()))
+            if isinstance(constraint, UniqueConstraint | PrimaryKeyConstraint):
+                columns.update(constraint.columns)
+            elif not isinstance(constraint, ForeignKeyConstraint | CheckConstraint):
+                columns.update(_excluding(constraint, table))
         if any(index.unique and (_is_partial(index) or not index.columns) for index in table.indexes):
             columns.update(table.columns)  # its condition may speak of any column
     return frozenset(property_.key for property_ in mapper.column_attrs if not columns.isdisjoint(property_.columns))
+
+
+def _excluding(constraint: Any, table: Table) -> Iterable[Column[Any]]:
+    """The columns of an exclusion; all, if it is of expressions, of columns without a table, or of some rows only."""
+    columns = getattr(constraint, "columns", None)
+    if columns is None:
+        return ()
+    is_told = columns and getattr(constraint, "where", None) is None
+    return columns if is_told and all(map(table.columns.contains_column, columns)) else table.columns
 
 
 def _is_partial(index: Index) -> bool:
