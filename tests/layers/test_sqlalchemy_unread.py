@@ -7,12 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from functools import partial
+from typing import Any, ClassVar
 
 import pytest
 from marshmallow import fields as plain
-from sqlalchemy import Numeric, String, create_engine, event, insert, select, text
-from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker, with_loader_criteria
+from sqlalchemy import Numeric, Select, String, create_engine, event, insert, select, text
+from sqlalchemy.orm import (
+    DeclarativeBase,
+    Mapped,
+    Session,
+    mapped_column,
+    reconstructor,
+    sessionmaker,
+    with_loader_criteria,
+)
 
 from flask_atomic import Atomic, hookimpl
 from flask_atomic.layers.sqlalchemy import SQLAlchemyLayer
@@ -62,6 +71,26 @@ class Heard(Base):
     name: Mapped[str] = mapped_column(String(20))
 
 
+class Rebuilt(Base):
+    """Rows that are told when they are read."""
+
+    __tablename__ = "rebuilt"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(20))
+    ids: ClassVar[list[int]] = []
+
+    @reconstructor
+    def note(self) -> None:
+        self.ids.append(self.id)
+
+
+class Dot(Base):
+    """Rows of which nothing is shown."""
+
+    __tablename__ = "dots"
+    id: Mapped[int] = mapped_column(primary_key=True)
+
+
 heard_of: list[int] = []
 event.listen(Heard, "load", lambda entity, _: heard_of.append(entity.id))
 
@@ -76,11 +105,15 @@ class Shop:
             connection.execute(insert(Shelf), [{"id": n, "name": "old", "width": 1} for n in range(1, MANY + 1)])
             connection.execute(insert(Weight), [{"id": n, "grams": 1} for n in range(1, MANY + 1)])
             connection.execute(insert(Heard), [{"id": n, "name": "old"} for n in range(1, MANY + 1)])
+            connection.execute(insert(Rebuilt), [{"id": n, "name": "old"} for n in range(1, MANY + 1)])
+            connection.execute(insert(Dot), [{"id": n} for n in range(1, MANY + 1)])
         self.sessions = sessionmaker(self.engine)
         atomic = Atomic(layer(self.sessions), *plugins)
         atomic.resource(schema("shelves", name=plain.Str(), width=plain.Int()), model=Shelf)
         atomic.resource(schema("weights", grams=plain.Decimal()), model=Weight)
         atomic.resource(schema("heard", name=plain.Str()), model=Heard)
+        atomic.resource(schema("rebuilt", name=plain.Str()), model=Rebuilt)
+        atomic.resource(schema("dots"), model=Dot)
         if Label.__table__ in self.tables():
             atomic.resource(schema("labels", text=plain.Str()), model=Label, client_ids="required")
         self.client = application(atomic).test_client()
@@ -88,7 +121,7 @@ class Shop:
 
     def tables(self) -> list[Any]:
         texts = [] if self.engine.dialect.name == "postgresql" else [Label.__table__]  # which knows no such collation
-        return [Shelf.__table__, Weight.__table__, Heard.__table__, *texts]
+        return [each.__table__ for each in (Shelf, Weight, Heard, Rebuilt, Dot)] + texts
 
     def post(self, *operations: Any) -> Any:
         return post(self.client, *operations)
@@ -142,6 +175,23 @@ class TestStatements:
             answer = shop.post(*operations, whole(MANY))
         assert (answer.status, sent) == (200, ["SELECT", "UPDATE", "UPDATE"])
         assert answer.results[0]["data"]["attributes"] == {"name": "new", "width": 1}
+
+    def test_of_updates_of_nothing(self, database_url: str) -> None:
+        shop = Shop(database_url)
+        with shop.statements() as sent:
+            answer = shop.post(*(update("dots", str(n)) for n in range(1, MANY + 1)))
+
+        assert [result["data"]["id"] for result in answer.results] == [str(n) for n in range(1, MANY + 1)]
+        assert sent == ["SELECT"]
+
+    def test_of_updates_that_the_session_writes(self, sqlite_url: str) -> None:
+        """They are read once."""
+        shop = Shop(sqlite_url)
+        event.listen(shop.sessions, "before_flush", lambda *_: None)
+        with shop.statements() as sent:
+            shop.post(*(whole(n) for n in range(1, MANY + 1)))
+
+        assert sent == ["SELECT", "UPDATE"]
 
     def test_of_few_updates_which_are_read_at_once(self, sqlite_url: str) -> None:
         shop = Shop(sqlite_url)
@@ -199,6 +249,22 @@ class TestRefusals:
         assert pointer_of(answer).startswith("/atomic:operations/6/")
         assert len(shop.stored("SELECT id FROM shelves WHERE name = 'old'")) == MANY
 
+    def test_who_rewrites_statements_is_asked(self, sqlite_url: str, change: Callable[[int], Any]) -> None:
+        shop = Shop(sqlite_url)
+
+        def hide(_connection: Any, clause: Any, multiparams: Any, params: Any, _options: Any) -> Any:
+            if isinstance(clause, Select):
+                clause = clause.where(Shelf.__table__.c.id != 7)
+            return clause, multiparams, params
+
+        event.listen(shop.engine, "before_execute", hide, retval=True)
+
+        answer = shop.post(*(change(n) for n in range(1, MANY + 1)))
+
+        assert answer.response.status_code == 404
+        assert pointer_of(answer).startswith("/atomic:operations/6/")
+        assert shop.stored("SELECT count(*) FROM shelves WHERE name = 'old'") == [(MANY,)]
+
     def test_a_session_that_reads_in_its_own_way_is_asked(self, sqlite_url: str, change: Callable[[int], Any]) -> None:
         class Narrow(Session):
             def scalars(self, statement: Any, *args: Any, **options: Any) -> Any:
@@ -240,6 +306,20 @@ def test_who_listens_to_what_is_read_hears_of_it(sqlite_url: str, op: str) -> No
     }
     assert shop.post(*changes[op]).status < 300
     assert heard_of == list(ids())
+
+
+@pytest.mark.parametrize("op", ["update", "remove"])
+def test_a_reconstructor_is_called(sqlite_url: str, op: str) -> None:
+    shop = Shop(sqlite_url)
+    Rebuilt.ids.clear()
+    changes = {
+        "update": lambda n: update("rebuilt", n, attributes={"name": "new"}),
+        "remove": partial(remove, "rebuilt"),
+    }
+
+    shop.post(*(changes[op](str(n)) for n in range(1, MANY + 1)))
+
+    assert sorted(Rebuilt.ids) == list(range(1, MANY + 1))
 
 
 @pytest.mark.parametrize("server", ["sqlite", "mariadb"])

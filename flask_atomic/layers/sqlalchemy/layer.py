@@ -251,7 +251,7 @@ class SQLAlchemyLayer:
         with self._failing(unit):
             unit.attach()
             unit.writes(model)
-            plain = not any(relationships) and mapped.keeps(attributes)
+            plain = unit.writes_past_session and not any(relationships) and mapped.keeps(attributes)
             if not plain or mapped.hands_over(set().union(*attributes), {}):
                 return None
             if mapped.show_all(attributes) and all(entity is None for entity in entities):

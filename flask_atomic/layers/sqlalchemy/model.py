@@ -158,9 +158,9 @@ class Model:
 
     @cached_property
     def is_read_unnoticed(self) -> bool:
-        """Whether nobody listens when a row is read."""
+        """Whether nobody listens when a row is read. For a `reconstructor`, the mapper does."""
         listeners = self.mapper.class_manager.dispatch
-        return all(map(_is_of_mapper, (*listeners.load, *listeners.refresh)))
+        return not (listeners.load or listeners.refresh)
 
     @cached_property
     def is_made_of_values(self) -> bool:

@@ -88,7 +88,8 @@ class Unit:
         return not (self._shared or self._computes) and adds_unnoticed(self._session)
 
     @property
-    def _writes_past_session(self) -> bool:
+    def writes_past_session(self) -> bool:
+        """Whether nobody notices that plain rows are written without the session."""
         return self.holds_new_rows and self._has_plain_session
 
     @cached_property
@@ -229,8 +230,9 @@ class Unit:
 
     def _may_leave_unread(self, model: Model) -> bool:
         """Whether rows of the model may be written that were not read: nobody notices, and the statements find them."""
-        unnoticed = self._writes_past_session and self._reads_unnoticed and model.is_read_unnoticed
-        return unnoticed and model.key.is_exact
+        unnoticed = self.writes_past_session and self._reads_unnoticed and model.is_read_unnoticed
+        # Who rewrites statements may keep some rows from being read, and so from being written.
+        return unnoticed and model.key.is_exact and not self._connection(model).dispatch.before_execute
 
     def remove(self, model: Model, entity: Any, *, alone: bool) -> None:
         """Delete the row with the next flush; at once where it might refer to the next one to be removed.
@@ -238,7 +240,7 @@ class Unit:
         :param alone: whether nothing but the row itself goes.
         """
         self.keep(entity)
-        if alone and self._writes_past_session and state_of(entity).key is not None:
+        if alone and self.writes_past_session and state_of(entity).key is not None:
             self._rows.remove(model, entity)
             return
         self._part_from_itself(model, entity)
@@ -290,7 +292,7 @@ class Unit:
         :param values: what to change, by attribute.
         :param links: the relationships to change, None if they are more than values of columns.
         """
-        if links is None or not (self._writes_past_session and state_of(entity).key is not None):
+        if links is None or not (self.writes_past_session and state_of(entity).key is not None):
             return False
         if any(link.waits for link in links):
             return False
@@ -308,8 +310,8 @@ class Unit:
         """
         dialect = self._connection(model).dialect
         counts = dialect.supports_sane_rowcount and dialect.supports_sane_multi_rowcount
-        if not (counts and self._may_leave_unread(model)) or self._knows_any(model, ids):
-            return None
+        if not (counts and all(values) and self._may_leave_unread(model)) or self._knows_any(model, ids):
+            return None  # only a read tells whether a row is there of which nothing changes
         entities = self._rows.change_unread(model, ids, values)
         self._will_show_all(model, entities)
         return entities
@@ -323,7 +325,7 @@ class Unit:
 
         :param values: what to change of each, by attribute.
         """
-        if not self._writes_past_session or not all(state_of(entity).persistent for entity in entities):
+        if not self.writes_past_session or not all(state_of(entity).persistent for entity in entities):
             return False
         self._rows.change_all(model, entities, values)
         self._will_show_all(model, entities)
