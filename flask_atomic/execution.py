@@ -213,7 +213,11 @@ class _Attempt:
         reference = _REFERENCE_IN_RUN[step.verb](self, step)
         if reference is None:
             return False
-        related = self._related(step, step.linkage) if step.linkage else NOTHING  # this may end the run
+        related: Mapping[Relationship, Related] = NOTHING
+        if step.linkage:
+            related = self._related(step, step.linkage)  # this may end the run, and have all be forgotten
+            if step.verb == "update" and step.target is not None:
+                self._known.keep(step.target, reference)
         self._run.add(step, reference, related)
         self._waiting.add(position, step, reference)
         return True
@@ -349,6 +353,7 @@ class _Attempt:
         related = self._related(step, step.linkage)
         if target in self._waiting:
             self._settle()
+        self._known.keep(step.target, target)  # the next operation on it must find that it waits
         self._match_versions(step, target)
         return target, related
 

@@ -48,6 +48,10 @@ class KnownResources:
             self._references[key] = reference
         return reference
 
+    def keep(self, key: Key, reference: Reference) -> None:
+        """Make a resource known that was found by that key, and may have been forgotten since."""
+        self._references[self._ids.get(key, key)] = reference
+
     def name(self, reference: Reference, key: Key | None) -> None:
         """Make a resource that was written known by its id; `key` may be its local id."""
         by_id = Key(reference.type, reference.id, None)

@@ -94,6 +94,22 @@ class Lock(Base):
     box: Mapped[Box | None] = relationship()
 
 
+class Parent(Base):
+    __tablename__ = "parents"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    children: Mapped[list[Child]] = relationship(back_populates="parent", cascade="all, delete-orphan")
+
+
+class Child(Base):
+    """Goes when it loses its parent: with a flush that writes one, anything may go."""
+
+    __tablename__ = "children"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str | None] = mapped_column(String(20))
+    parent_id: Mapped[int | None] = mapped_column(ForeignKey("parents.id"))
+    parent: Mapped[Parent | None] = relationship(back_populates="children")
+
+
 class Draft(Base):
     __tablename__ = "drafts"
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -126,6 +142,8 @@ TYPES: Mapping[str, tuple[type, dict[str, Any]]] = {
     "pages": (Page, {"name": NAME, "box": to_one("boxes")}),
     "locks": (Lock, {"box": to_one("boxes")}),
     "drafts": (Draft, {"name": NAME}),
+    "parents": (Parent, {}),
+    "children": (Child, {"name": NAME, "parent": to_one("parents")}),
     "words": (Word, {"name": NAME}),
 }
 
@@ -942,6 +960,17 @@ class TestUpdates:
 
         assert [result["data"]["attributes"]["name"] for result in answer.results] == ["a", "b", "c", "d"]
         assert either.rows("things", "id, name") == [(1, "d"), (2, "b")]
+
+    def test_of_the_same_resource_where_all_is_forgotten_in_between(self, either: Store) -> None:
+        either.insert(Parent(id=1), *(Child(id=id_, parent_id=1) for id_ in (1, 2)))
+        parent = {"parent": id_("parents", "1")}
+
+        answer = either.post(
+            update("children", "1", parent),
+            *(update("children", "2"), update("children", "2", parent), update("children", "2", **named("last")[0])),
+        )
+
+        assert [result["data"]["attributes"]["name"] for result in answer.results] == [None, None, None, "last"]
 
     def test_of_one_that_is_missing(self, either: Store) -> None:
         either.insert(*(Thing(id=id_, name="old") for id_ in (1, 3)))
