@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from .context import Performing, request_served
-from .errors import Code, ErrorObject, OperationFailed, PluginDefect, RequestFailed, Transient
+from .errors import Code, ErrorObject, NotFound, OperationFailed, PluginDefect, RequestFailed, Transient
 from .hookspecs import Related
 from .known import KnownResources
 from .loggers import attempts
@@ -86,18 +86,18 @@ def _run(
         try:
             return _attempt(plan, plugins, present, repeats, pace)
         except _Ambiguous as ambiguous:
-            pace = pace.after(ambiguous.first, ambiguous.count)
+            following = pace.after_loss if isinstance(ambiguous.__cause__, NotFound) else pace.after
+            pace = following(ambiguous.first, ambiguous.count)
             _tell(ambiguous, pace)
 
 
 def _tell(ambiguous: _Ambiguous, pace: Pace) -> None:
     reason = ambiguous.__cause__
     exception = reason if attempts.isEnabledFor(logging.DEBUG) else None
-    told = "A batched attempt failed. From operation %d on, at most %d are written together."
     if isinstance(reason, PluginDefect):  # of which nobody hears otherwise, if the next attempt succeeds
-        attempts.warning(f"{told} There is a defect: %s", *pace, reason, exc_info=exception)
+        attempts.warning("A batched attempt failed. %s There is a defect: %s", pace, reason, exc_info=exception)
     else:
-        attempts.info(told, *pace, exc_info=exception)
+        attempts.info("A batched attempt failed. %s", pace, exc_info=exception)
 
 
 def _attempt(
@@ -130,6 +130,7 @@ class _Attempt:
         self._unit = transaction.unit
         self._strict_from = pace.strict_from(len(plan.steps))
         self._stops = pace.stops(len(plan.steps))
+        self._reads_ahead = pace.reads_ahead
         self._position = 0
         self._known = KnownResources(plugins.bindings, transaction)
         self._waiting = Waiting()
@@ -175,7 +176,7 @@ class _Attempt:
 
     def _run_batched(self) -> None:
         steps = self._steps[: self._strict_from]
-        self._known.read_named(steps)
+        self._known.read_named(steps, also_found_by_layers=self._reads_ahead)
         with Performing() as perform_now:
             for position, step in enumerate(steps):
                 self._position = position

@@ -72,15 +72,15 @@ class KnownResources:
             return None
         return self._references.setdefault(by_id, self._reference(self._bindings[key.type], None, by_id.id))
 
-    def read_named(self, steps: Iterable[Step]) -> None:
+    def read_named(self, steps: Iterable[Step], *, also_found_by_layers: bool) -> None:
         """Read every existing resource that the steps name by id, in one go for each type.
 
-        What layers find in runs of their own is not read for that.
+        :param also_found_by_layers: whether to read what layers find in runs, too.
         """
         named: dict[str, dict[Any, Key]] = {}
         for run, layer_finds in runs_of(steps):
             for step in run:
-                if layer_finds and may_run(step) and not step.linkage:
+                if layer_finds and not also_found_by_layers and may_run(step) and not step.linkage:
                     continue
                 for key in step.named:
                     if key.lid is None:

@@ -21,10 +21,17 @@ class Pace(NamedTuple):
 
     :param start: up to this operation, any number may wait together.
     :param most: from there on, at most so many.
+    :param reads_ahead: whether all that the operations name is read first, also what need not be.
     """
 
     start: int
     most: int
+    reads_ahead: bool = False
+
+    def __str__(self) -> str:
+        if self.most == sys.maxsize:
+            return "All that is named is read first."
+        return f"From operation {self.start} on, at most {self.most} are written together."
 
     def strict_from(self, operations: int) -> int:
         """The first operation that is run strictly, of so many."""
@@ -41,7 +48,11 @@ class Pace(NamedTuple):
         """
         if first < self.start:  # it had succeeded; others have changed what is stored
             return STRICT
-        return Pace(first, 1 if count <= _FEW else math.isqrt(count))
+        return self._replace(start=first, most=1 if count <= _FEW else math.isqrt(count))
+
+    def after_loss(self, first: int, count: int) -> Pace:
+        """The pace of the attempt after one that has written to what is not there, which reading tells of first."""
+        return self.after(first, count) if self.reads_ahead else self._replace(reads_ahead=True)
 
 
 FAST = Pace(0, sys.maxsize)

@@ -395,7 +395,12 @@ class TestPace:
         pace = FAST
         for first, count, expected in [(0, 10_000, (0, 100)), (300, 100, (300, 10)), (310, 10, (310, 1))]:
             pace = pace.after(first, count)
-            assert pace == expected
+            assert (pace.start, pace.most) == expected
+
+    def test_after_a_loss_all_is_read_once_and_then_it_is_slower(self):
+        pace = FAST.after_loss(0, 10_000)
+        assert (pace.start, pace.most, pace.reads_ahead) == (0, FAST.most, True)
+        assert pace.after_loss(0, 10_000) == (0, 100, True)
 
     def test_what_failed_where_nothing_had_failed_is_run_strictly(self):
         assert FAST.after(300, 1000).after(200, 1000) == STRICT

@@ -235,6 +235,12 @@ class TestRefusals:
         assert pointer_of(answer).startswith(f"/atomic:operations/{missing}/")
         assert len(shop.stored("SELECT id FROM shelves WHERE name = 'old'")) == MANY
 
+    def test_one_that_is_missing_is_found_by_reading(self, sqlite_url: str, change: Callable[[int], Any]) -> None:
+        shop = Shop(sqlite_url)
+        with shop.statements() as sent:
+            assert shop.post(*map(change, ids()), change(99)).status == 404
+        assert len(sent) <= 5
+
     def test_who_decides_on_what_is_read_is_asked(self, sqlite_url: str, change: Callable[[int], Any]) -> None:
         shop = Shop(sqlite_url)
 

@@ -49,6 +49,12 @@ class CustomerSchema(BaseModel):
     email: str
 
 
+class CustomerChanges(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+    name: Optional[str] = None
+    email: Optional[str] = None
+
+
 class ComputerSchema(BaseModel):
     model_config = ConfigDict(from_attributes=True)
     serial: str
@@ -61,8 +67,19 @@ class View(ViewBaseGeneric):
 
 api = NinjaAPI()
 builder = ApplicationBuilder(api)
-for type_, schema, model in (("customer", CustomerSchema, Customer), ("computer", ComputerSchema, Computer)):
-    builder.add_resource(path=f"/{type_}s", tags=[type_], resource_type=type_, view=View, model=model, schema=schema)
+for type_, schema, changes, model in (
+    ("customer", CustomerSchema, CustomerChanges, Customer),
+    ("computer", ComputerSchema, None, Computer),
+):
+    builder.add_resource(
+        path=f"/{type_}s",
+        tags=[type_],
+        resource_type=type_,
+        view=View,
+        model=model,
+        schema=schema,
+        schema_in_patch=changes,
+    )
 builder.initialize()
 urlpatterns = [path("", api.urls)]
 
