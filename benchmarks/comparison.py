@@ -27,7 +27,7 @@ def measure(options: Options) -> Json:
                 of_server = of_database.setdefault(server.name, {})
                 with opened(server, database, options) as (shop, _run):
                     for workload in options.workloads:
-                        if server.has_lids or not workload.lids:
+                        if workload.needs not in server.lacks:
                             workload.run(shop)  # the first one does not count
                             seconds = repeated(lambda: workload.run(shop), options, least=2)  # noqa: B023 - called now
                             of_server.setdefault(workload.title, []).extend(seconds)

@@ -16,6 +16,8 @@ from typing import NamedTuple
 
 from sqlalchemy import make_url
 
+from .workloads import LIDS, PARTIAL_UPDATES
+
 __all__ = ["SERVERS", "Running", "Server", "install", "running"]
 
 _ROOT = Path(__file__).resolve().parents[1]
@@ -34,7 +36,7 @@ class Server:
     :param peer: the folder in `peers` of what is not ours; it has an environment of its own, and SQLite alone.
     :param asgi: whether it needs uvicorn.
     :param results: the member of the answer that has the results.
-    :param has_lids: whether it knows local ids.
+    :param lacks: what it does not know of what some workloads need.
     """
 
     name: str
@@ -44,7 +46,7 @@ class Server:
     peer: str | None = None
     asgi: bool = False
     results: str = "atomic:results"
-    has_lids: bool = True
+    lacks: frozenset[str] = frozenset()
 
 
 _HAND_WRITTEN = "benchmarks.floor:create_app()"
@@ -70,7 +72,7 @@ SERVERS = {
             path="/operations",
             peer="ninja",
             results="results",
-            has_lids=False,
+            lacks=frozenset({LIDS}),
         ),
         Server(
             name="fastapi",
@@ -79,6 +81,7 @@ SERVERS = {
             path="/operations",
             peer="fastapi",
             asgi=True,
+            lacks=frozenset({PARTIAL_UPDATES}),
         ),
     )
 }

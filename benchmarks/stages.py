@@ -23,7 +23,7 @@ from .options import Options
 from .server import create_app
 from .shop import Shop
 from .table import Table
-from .workloads import Workload
+from .workloads import LIDS, Workload
 
 __all__ = ["measure", "tables"]
 
@@ -83,7 +83,7 @@ def _workloads(size: int) -> list[Workload]:
     return [
         Workload("1 add", 1, Shop.adds),
         Workload(f"{size} adds", size, Shop.adds),
-        Workload(f"{size // 2} + {size // 2} by lid", size, Shop.alternating, lids=True),
+        Workload(f"{size // 2} + {size // 2} by lid", size, Shop.alternating, needs=LIDS),
         Workload(f"{size} updates", size, Shop.updates),
         Workload(f"{size} removes", size, Shop.removes),
     ]

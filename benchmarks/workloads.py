@@ -7,7 +7,10 @@ from typing import NamedTuple
 
 from .shop import Shop
 
-__all__ = ["WORKLOADS", "Workload"]
+__all__ = ["LIDS", "PARTIAL_UPDATES", "WORKLOADS", "Workload"]
+
+LIDS = "local ids"
+PARTIAL_UPDATES = "updates of some attributes"
 
 
 class Workload(NamedTuple):
@@ -16,13 +19,13 @@ class Workload(NamedTuple):
     :param title: the heading of its column.
     :param operations: how many there are in the request.
     :param request: sends it, and returns how many seconds it took.
-    :param lids: whether it takes local ids.
+    :param needs: what a server must know for it, if there is anything that not all do.
     """
 
     title: str
     operations: int
     request: Callable[[Shop, int], float]
-    lids: bool = False
+    needs: str | None = None
 
     def run(self, shop: Shop) -> float:
         """Send the request, and return how many seconds it took."""
@@ -34,11 +37,11 @@ WORKLOADS = (
     Workload("10 adds", 10, Shop.adds),
     Workload("100 adds", 100, Shop.adds),
     Workload("1000 adds", 1000, Shop.adds),
-    Workload("50 + 50 by lid", 100, Shop.grouped, lids=True),
-    Workload("50 + 50 by lid, alternating", 100, Shop.alternating, lids=True),
+    Workload("50 + 50 by lid", 100, Shop.grouped, needs=LIDS),
+    Workload("50 + 50 by lid, alternating", 100, Shop.alternating, needs=LIDS),
     Workload("100 updates", 100, Shop.updates),
     Workload("1000 updates", 1000, Shop.updates),
-    Workload("1000 renames", 1000, Shop.renames),
+    Workload("1000 renames", 1000, Shop.renames, needs=PARTIAL_UPDATES),
     Workload("100 removes", 100, Shop.removes),
     Workload("1000 removes", 1000, Shop.removes),
 )

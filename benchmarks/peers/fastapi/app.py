@@ -58,12 +58,6 @@ class CustomerSchema(BaseModel):
     email: str
 
 
-class CustomerChanges(BaseModel):
-    model_config = ConfigDict(from_attributes=True)
-    name: Optional[str] = None
-    email: Optional[str] = None
-
-
 class ComputerSchema(BaseModel):
     model_config = ConfigDict(from_attributes=True)
     serial: str
@@ -100,18 +94,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 application = FastAPI(lifespan=lifespan, default_response_class=ORJSONResponse)
 builder = ApplicationBuilder(application)
-for type_, schema, changes, model in (
-    ("customer", CustomerSchema, CustomerChanges, Customer),
-    ("computer", ComputerSchema, None, Computer),
-):
-    builder.add_resource(
-        path=f"/{type_}s",
-        tags=[type_],
-        resource_type=type_,
-        view=View,
-        model=model,
-        schema=schema,
-        schema_in_patch=changes,
-    )
+for type_, schema, model in (("customer", CustomerSchema, Customer), ("computer", ComputerSchema, Computer)):
+    builder.add_resource(path=f"/{type_}s", tags=[type_], view=View, schema=schema, model=model, resource_type=type_)
 builder.initialize()
 application.include_router(AtomicOperations().router)
