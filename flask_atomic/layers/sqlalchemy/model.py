@@ -173,7 +173,10 @@ class Model:
         return self.is_plain and all(map(_is_of_mapper, (*manager.dispatch.init, *manager.dispatch.init_failure)))
 
     def made_of(self, values: Mapping[str, Any]) -> Any:
-        """A new entity on which these values, by attribute, were set, of a class that `is_made_of_values`."""
+        """A new entity that holds these values, by attribute, as if they had been set; nothing of the class is called.
+
+        It stands for a new row of a class that `is_made_of_values`, or for a plain row that was not read.
+        """
         entity = self.mapper.class_manager.new_instance()
         entity.__dict__.update(values)
         state = state_of(entity)
