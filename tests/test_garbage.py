@@ -7,9 +7,15 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from sqlalchemy import create_engine
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, sessionmaker
 
 from flask_atomic import Atomic, MemoryLayer, hookimpl
-from tests.application import add, application, post, schema
+from flask_atomic.layers.sqlalchemy import SQLAlchemyLayer
+from flask_atomic.operations import Operation
+from flask_atomic.resources import Reference
+from flask_atomic.steps import Step
+from tests.application import add, application, post, remove, schema, update
 
 
 class Looking:
@@ -50,5 +56,39 @@ def test_a_collector_that_was_stopped_stays_so() -> None:
     try:
         post(client, *[add("notes")] * 1000)
         assert not gc.isenabled()
+    finally:
+        gc.enable()
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Note(Base):
+    __tablename__ = "notes"
+    id: Mapped[int] = mapped_column(primary_key=True)
+
+
+def made() -> int:
+    """How many there are of what a request makes for its operations."""
+    return sum(isinstance(each, Operation | Step | Reference | Note) for each in gc.get_objects())
+
+
+@pytest.mark.parametrize("kind", ["memory", "sqlalchemy"])
+def test_nothing_of_a_request_is_left_to_it(kind: str, sqlite_url: str) -> None:
+    engine = create_engine(sqlite_url)
+    Base.metadata.create_all(engine)
+    atomic = Atomic(MemoryLayer() if kind == "memory" else SQLAlchemyLayer(sessionmaker(engine)))
+    atomic.resource(schema("notes"), **({} if kind == "memory" else {"model": Note}))
+    client = application(atomic).test_client()
+    assert post(client, add("notes"), add("notes")).status == 200
+    gc.collect()
+    before = made()
+    gc.disable()
+    try:
+        requests = [add("notes")] * 100, [update("notes", "1")] * 2, [remove("notes", "1"), remove("notes", "2")]
+        for operations in requests:
+            assert post(client, *operations).status < 300
+        assert made() == before
     finally:
         gc.enable()
